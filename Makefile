@@ -26,7 +26,7 @@ demo: install    ## train flow matching on digits, sample, evaluate, compare: ab
 	@echo "curves:     $(DEMO)/metrics.csv, and W&B: wandb sync $(DEMO)/wandb/offline-run-*"
 
 test: install    ## the tests: minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: install ## longer trainings, and comparisons with larger packages
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'

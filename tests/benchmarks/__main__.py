@@ -29,6 +29,8 @@ NAMES = (
     "frechet",
     "training_step",
     "unet",
+    "memory",
+    "sampling",
     "solver_step",
     "transport",
     "quantisers",

@@ -8,7 +8,6 @@ and the width whose operations come nearest. The limit is our network's arithmet
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -110,7 +109,8 @@ def nearest_width(shape: Shape, batch_size: int, settings: dict, wanted: int) ->
     def distance(width: int) -> int:
         return abs(flops(step_of(DenoisingDiffusion(shape, settings, width), shape, batch_size)) - wanted)
 
-    return min(range(16, 41, 4), key=distance)
+    with torch.device("meta"):  # no memory, and nothing is computed
+        return min(range(16, 41, 4), key=distance)
 
 
 def run(rounds: int = 15) -> list[Row]:
@@ -118,24 +118,34 @@ def run(rounds: int = 15) -> list[Row]:
     return [row for name in CASES for row in compare(name, rounds)]
 
 
+def network_of(side: str, case: str) -> nn.Module:
+    """The network of "ours" or of a peer in one of `CASES`.
+
+    Raises:
+        ImportError: the peer is not installed.
+    """
+    shape, batch_size, settings = CASES[case]
+    if side == "diffusers":
+        return Diffusers(shape, settings)
+    spec = DataSpec("x", {"image": ModalitySpec(shape), "label": ModalitySpec(num_classes=NUM_CLASSES)})
+    if side == "ours":
+        return UNet(spec, **settings)
+    with unfolded(), torch.device("meta"):
+        whole = flops(step_of(UNet(spec, **settings), shape, batch_size))
+    return DenoisingDiffusion(shape, settings, nearest_width(shape, batch_size, settings, whole))
+
+
 def compare(name: str, rounds: int) -> list[Row]:
     """One resolution."""
-    shape, batch_size, settings = CASES[name]
-    spec = DataSpec("x", {"image": ModalitySpec(shape), "label": ModalitySpec(num_classes=NUM_CLASSES)})
-    make = partial(step_of, shape=shape, batch_size=batch_size)
-    steps = {"ours": make(UNet(spec, **settings))}
-    with unfolded():
-        whole = flops(steps["ours"])
-    for peer in AIMS:
+    shape, batch_size, _ = CASES[name]
+    steps = {}
+    for side in ("ours", *AIMS):
         try:
-            if peer == "diffusers":
-                network = Diffusers(shape, settings)
-            else:
-                width = nearest_width(shape, batch_size, settings, whole)
-                network = DenoisingDiffusion(shape, settings, width)
+            steps[side] = step_of(network_of(side, name), shape, batch_size)
         except ImportError:
             continue
-        steps[peer] = make(network)
+    with unfolded():
+        whole = flops(steps["ours"])
     operations = {side: flops(step) for side, step in steps.items()}
     seconds = median_seconds(steps, rounds, warmup=3)
     limit = 1e3 * operations["ours"] / matmul_rate(torch.device("cpu"))
