@@ -1,4 +1,4 @@
-"""Small complete configs of the families that tests/tiny.py leaves out: of two of them, a part is another run's model."""
+"""Small complete configs of the families that tests/tiny.py leaves out: of two, a part is another run's model."""
 
 from collections.abc import Callable
 from copy import deepcopy
