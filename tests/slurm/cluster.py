@@ -47,8 +47,10 @@ MinJobAge=3600
 SchedulerParameters=batch_sched_delay=0,sched_interval=5,bf_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName=n0 NodeHostname={host} NodeAddr=127.0.0.1 Port={port0} CPUs=4 RealMemory=8000
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={port1} CPUs=4 RealMemory=8000
+# CPUs are places for tasks: each node declares eight, whatever the machine has (SlurmdParameters=config_overrides),
+# and all tasks share the machine's cores.
+NodeName=n0 NodeHostname={host} NodeAddr=127.0.0.1 Port={port0} CPUs=8 RealMemory=8000
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={port1} CPUs=8 RealMemory=8000
 PartitionName=batch Nodes=ALL Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=0
 PartitionName=grace Nodes=ALL PriorityTier=1 PreemptMode=REQUEUE GraceTime=60
 PartitionName=urgent Nodes=ALL PriorityTier=10 PreemptMode=OFF
@@ -68,7 +70,7 @@ class Cluster:
     Whatever was started is ended by a second process (`sweep_up.py`) when this one leaves the context or dies.
 
     Raises:
-        RuntimeError: a daemon does not start; with its log.
+        RuntimeError: a daemon does not start; with the last lines of its log.
     """
 
     def __enter__(self) -> "Cluster":
@@ -83,10 +85,11 @@ class Cluster:
             "PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}",
             "MASTER_ADDR": "127.0.0.1",  # the nodes' names do not resolve
             "OMP_NUM_THREADS": "1",
+            "TMPDIR": str(self.root / "tmp"),
             "GENLAB_CACHE": str(self.root / "cache"),
             "GENLAB_LOG_ROOT": str(self.root / "logs"),
         }
-        self._daemons: list[subprocess.Popen[bytes]] = []
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._sweeper = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("sweep_up.py")), str(self.root)],
             stdin=subprocess.PIPE,
@@ -109,13 +112,13 @@ class Cluster:
         assert self._sweeper.stdin is not None
         self._sweeper.stdin.close()
         self._sweeper.wait()
-        for daemon in self._daemons:
+        for daemon in self._daemons.values():
             daemon.wait()
 
     # -- starting ----------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        for folder in ("munge", "state", "spool/n0", "spool/n1"):
+        for folder in ("munge", "state", "tmp", "spool/n0", "spool/n1"):
             (self.root / folder).mkdir(parents=True)
         (self.root / "plugstack.conf").touch()
         port, port0, port1 = free_ports(3)
@@ -126,7 +129,8 @@ class Cluster:
         self._daemon("slurmctld", "-D")
         for node in ("n0", "n1"):
             self._daemon("slurmd", "-D", "-N", node)
-        self.wait(lambda: self.ask("sinfo", "-h", "-o", "%T %D").strip() == "idle 2", 60, "two idle nodes")
+        idle = lambda: self.ask("sinfo", "-h", "-o", "%T %D").strip() == "idle 2"  # noqa: E731
+        self.wait(lambda: self._alive() and idle(), 120, "two idle nodes")
 
     def _munge(self) -> None:
         folder = self.root / "munge"
@@ -143,7 +147,7 @@ class Cluster:
         }
         options = [f"--{option}={folder / name}" for option, name in files.items()]
         self._daemon("munged", "--foreground", "--force", *options)
-        self.wait((folder / "socket").exists, 10, "munged")
+        self.wait(lambda: self._alive() and (folder / "socket").exists(), 60, "munged")
 
     def _daemon(self, *words: str) -> None:
         name = words[0] + (f"_{words[-1]}" if "-N" in words else "")
@@ -151,7 +155,18 @@ class Cluster:
         daemon = subprocess.Popen(
             words, env=self.environment, stdout=log, stderr=log, start_new_session=True, cwd=self.root
         )
-        self._daemons.append(daemon)
+        self._daemons[name] = daemon
+
+    def _alive(self) -> bool:
+        """True; RuntimeError where a daemon has ended."""
+        for name, daemon in self._daemons.items():
+            if daemon.poll() is not None:
+                log = self.root / ("munge/log" if name == "munged" else f"{name}.log")
+                files = [path for path in (self.root / f"{name}.out", log) if path.is_file()]
+                lines = [line for path in files for line in path.read_text(errors="replace").splitlines()]
+                last = "\n".join(lines[-10:])
+                raise RuntimeError(f"{name} ended with status {daemon.returncode} while starting:\n{last}")
+        return True
 
     # -- using -------------------------------------------------------------------------------------------------
 

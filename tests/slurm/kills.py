@@ -10,10 +10,8 @@ pictures must be equal bit for bit, with one W&B id and no temporary file.
 import argparse
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
 from tests import composed, tiny
 from tests.slurm.cluster import Cluster
@@ -133,10 +131,10 @@ def main() -> int:
     parser.add_argument("--family", choices=FAMILIES, action="append", help="all unless given")
     parser.add_argument("--nodes", type=int, default=1, choices=(1, 2))
     args = parser.parse_args()
-    with Cluster() as cluster, tempfile.TemporaryDirectory(prefix="genlab_kills_") as folder:
+    with Cluster() as cluster:
         cluster.environment["GENLAB_DOCTOR"] = "off"
         for family in args.family or FAMILIES:
-            (home := Path(folder) / family).mkdir()
+            (home := cluster.root / "kills" / family).mkdir(parents=True)
             fits = Fits(cluster, home, family, args.nodes, STEPS)
             if cluster.wait_for(fits.submit("whole"), timeout=300) != "COMPLETED":
                 raise RuntimeError(fits.said("whole"))

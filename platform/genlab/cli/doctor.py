@@ -65,7 +65,7 @@ def run(words: list[str]) -> int:
     check("devices", lambda: check_devices(accelerator, count))
     check("run directory", lambda: check_run_directory(root, mark, world.rank))
     if config.data:
-        check("data", lambda: check_data(config.data, world.size))
+        check("data", lambda: check_data(config.data, world.size, world.rank))
     if world.rank == 0:
         check("wandb", lambda: check_wandb(section.run.wandb if section else "auto"))
     on_gpu = accelerator in ("gpu", "cuda") and all(f.ok for f in findings if f.name == "devices")

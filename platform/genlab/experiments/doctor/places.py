@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from genlab.data.loaders import check_batch_size
+from genlab.core import global_seed
+from genlab.data.derived import Derived
+from genlab.data.loaders import TrainingLoader, check_batch_size
 from genlab.experiments.doctor.check import Fault
 
 LEAST = 2**30  # bytes; a few checkpoints and sample grids
@@ -47,10 +49,18 @@ def check_shared(root: Path, mark: str) -> str:
     return "seen by all ranks"
 
 
-def check_data(data: Any, world_size: int) -> str:
-    """The DataModule's validation split can be read, as training will, and its batches can be shared by all ranks."""
+def check_data(data: Any, world_size: int, rank: int = 0) -> str:
+    """The training data and the validation split can be read, as training will: this rank's part of its first batch.
+
+    Of data that are made from others, these: what is made of them is made when training starts.
+    """
     check_batch_size(data.batch_size, world_size)
-    sizes = f"{data.num_samples('val'):,} validation samples"
-    batch = next(iter(data.batches("val", batch_size=1, num=1)))
+    while isinstance(data, Derived):
+        data = data.data
+    train = data.source("train")
+    loader = TrainingLoader(train, data.batch_size, global_seed(), rank, world_size)
+    batch = next(iter(train.stream([loader.indices(0)])))
     shape = tuple(batch[data.spec.data].shape[1:])
+    next(iter(data.batches("val", batch_size=1, num=1)))
+    sizes = f"{len(train):,} training and {data.num_samples('val'):,} validation samples"
     return f"{data.spec.name}, {sizes}, {data.spec.data} of shape {shape}"
