@@ -17,8 +17,9 @@ from genlab.experiments.run_dir import RunDir
 from genlab.experiments.run_logger import read_rows
 from tests import tiny
 from tests.conftest import ROOT
+from tests.forked import lightning, several
 
-pytestmark = pytest.mark.timeout(900)  # twenty fits of two processes each, on a machine that may be busy
+pytestmark = pytest.mark.timeout(900)  # fits of two processes each, on a machine that may be busy
 SHARDED = ["--trainer.strategy=genlab.experiments.sharding.Sharded", "--trainer.strategy.wrap=[Layer]"]
 FSDP = [*SHARDED, "--trainer.devices=2"]
 STRATEGIES = {"one": [], "ddp": ["--trainer.strategy=ddp", "--trainer.devices=2"]}
@@ -37,21 +38,10 @@ def config(path: Path, family: str = "Autoencoder") -> Path:
 
 def fit(folder: Path, name: str, *words: str, family: str = "Autoencoder", status: int = 0) -> RunDir:
     """A fit in processes of its own group, which ends with this status."""
-    command = [
-        sys.executable,
-        "-m",
-        "genlab",
-        "fit",
-        "--config",
-        str(config(folder, family)),
-        f"--run.root={folder}",
-    ]
-    command += [f"--run.id={name}", "--ckpt_path=last", *words]
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, start_new_session=True
-    )
-    assert done.returncode == status, done.stderr
+    path = config(folder, family)
+    words = ("--config", str(path), f"--run.root={folder}", f"--run.id={name}", "--ckpt_path=last", *words)
+    ended = lightning("fit", *words, arrange=several(2 if "--trainer.devices=2" in words else 1))
+    assert ended.status == status, ended.err
     return RunDir(folder / family / name)
 
 
