@@ -1,9 +1,6 @@
 """Two processes, whole or sharded weights, give what one process gives on the same global batch."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +150,8 @@ def test_networks_whose_feature_maps_are_channels_last_are_sharded(tmp_path: Pat
     tree["samples"]["every_n_steps"] = tree["metrics"]["every_n_steps"] = 0
     overlay = ["--config", str(ROOT / "configs" / "trainer" / "fsdp.yaml"), "--trainer.devices=1"]
     words = ["--config", str(tiny.write(tmp_path / "unet.yaml", tree)), *overlay, f"--run.root={tmp_path}"]
-    command = [sys.executable, "-m", "genlab", "fit", *words, "--run.id=a"]
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    ended = lightning("fit", *words, "--run.id=a", arrange=several(1))
+    assert ended.status == 0, ended.err
     assert list(tmp_path.rglob(SHARDS))
 
 
