@@ -18,7 +18,7 @@ from genlab.experiments.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from genlab.experiments.checkpoint_shards import collect, remove, rows_of_rank
 from genlab.experiments.run_dir import RunDir
 from genlab.experiments.sharding import Sharded
-from tests import tiny
+from tests import forked, tiny
 from tests.conftest import ROOT
 
 X = torch.arange(15.0).reshape(5, 3)
@@ -155,7 +155,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     tree = tiny.config("vae", max_steps=12)
     tree["checkpoint"] |= {"every_n_steps": 0, "keep_every_n_steps": 4}
     path = tiny.write(folder / "vae.yaml", tree)
-    command("fit", "--config", path, "--run.root", folder, "--run.id", "a", *TWO)
+    words = ("--config", path, "--run.root", folder, "--run.id", "a", *TWO)
+    ended = forked.lightning("fit", *words, arrange=forked.several(2))
+    assert ended.status == 0, ended.err
     return RunDir(folder / "vae" / "a")
 
 

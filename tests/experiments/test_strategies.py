@@ -1,9 +1,6 @@
 """Two processes, whole or sharded weights, give what one process gives on the same global batch."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,9 @@ from genlab.experiments.run_dir import RunDir
 from genlab.experiments.run_logger import read_rows
 from tests import tiny
 from tests.conftest import ROOT
+from tests.forked import lightning, several
 
-pytestmark = pytest.mark.timeout(900)  # twenty fits of two processes each, on a machine that may be busy
+pytestmark = pytest.mark.timeout(900)  # fits of two processes each, on a machine that may be busy
 SHARDED = ["--trainer.strategy=genlab.experiments.sharding.Sharded", "--trainer.strategy.wrap=[Layer]"]
 FSDP = [*SHARDED, "--trainer.devices=2"]
 STRATEGIES = {"one": [], "ddp": ["--trainer.strategy=ddp", "--trainer.devices=2"]}
@@ -37,21 +35,10 @@ def config(path: Path, family: str = "Autoencoder") -> Path:
 
 def fit(folder: Path, name: str, *words: str, family: str = "Autoencoder", status: int = 0) -> RunDir:
     """A fit in processes of its own group, which ends with this status."""
-    command = [
-        sys.executable,
-        "-m",
-        "genlab",
-        "fit",
-        "--config",
-        str(config(folder, family)),
-        f"--run.root={folder}",
-    ]
-    command += [f"--run.id={name}", "--ckpt_path=last", *words]
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, start_new_session=True
-    )
-    assert done.returncode == status, done.stderr
+    path = config(folder, family)
+    words = ("--config", str(path), f"--run.root={folder}", f"--run.id={name}", "--ckpt_path=last", *words)
+    ended = lightning("fit", *words, arrange=several(2 if "--trainer.devices=2" in words else 1))
+    assert ended.status == status, ended.err
     return RunDir(folder / family / name)
 
 
@@ -163,10 +150,8 @@ def test_networks_whose_feature_maps_are_channels_last_are_sharded(tmp_path: Pat
     tree["samples"]["every_n_steps"] = tree["metrics"]["every_n_steps"] = 0
     overlay = ["--config", str(ROOT / "configs" / "trainer" / "fsdp.yaml"), "--trainer.devices=1"]
     words = ["--config", str(tiny.write(tmp_path / "unet.yaml", tree)), *overlay, f"--run.root={tmp_path}"]
-    command = [sys.executable, "-m", "genlab", "fit", *words, "--run.id=a"]
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    ended = lightning("fit", *words, "--run.id=a", arrange=several(1))
+    assert ended.status == 0, ended.err
     assert list(tmp_path.rglob(SHARDS))
 
 

@@ -27,21 +27,31 @@ from genlab.experiments.checkpoint_shards import (
     rows_of_rank,
     split,
 )
+from genlab.experiments.gathering import Gathering
 from genlab.families.ranks import average_over_ranks
 
 # Methods of a family that use its weights; each gathers and frees those that belong to no block.
-METHODS = (
-    *("training_step", "validation_step", "test_step", "predict_step"),
-    *("sample", "sample_path", "log_prob", "encode", "decode", "reconstruct", "energy"),
+STEPS = ("training_step", "validation_step", "test_step", "predict_step")
+CAPABILITIES = (
+    "sample",
+    "sample_path",
+    "log_prob",
+    "encode",
+    "decode",
+    "tokenize",
+    "detokenize",
+    "reconstruct",
 )
+METHODS = (*STEPS, *CAPABILITIES, "energy")
 
 
 class Sharded(ModelParallelStrategy):
     """Lightning's ModelParallelStrategy with `fully_shard` over all ranks, one shard of every tensor each.
 
-    A block is gathered while it computes and freed after it, forward and backward; averages of weights are sharded
-    as these are. Each rank writes its own part of a checkpoint (`checkpoint_shards`), into the run directory, which
-    all nodes must see. Any number of ranks continues from it, and every command reads it.
+    A block is gathered while it computes and freed after it, forward and backward (`Gathering` has its other
+    methods); averages of weights are sharded as these are. Each rank writes its own part of a checkpoint
+    (`checkpoint_shards`), into the run directory, which all nodes must see. Any number of ranks continues from it, and
+    every command reads it.
 
     Args:
         wrap: names of the classes whose modules are gathered as one; what is in none of them is gathered for the
@@ -86,9 +96,15 @@ class Sharded(ModelParallelStrategy):
         whole = [model] if model.automatic_optimization else networks(model)
         for module in whole:
             fully_shard(module, mesh=mesh, reshard_after_forward=True)
-        for name in METHODS if model.automatic_optimization else ():
+        gathering = Gathering()
+        for module in model.modules():
+            if isinstance(module, FSDPModule) and module is not model:
+                gathering.gather_for_methods(module)
+        for name in METHODS:
             if callable(getattr(model, name, None)):
-                register_fsdp_forward_method(model, name)
+                register_fsdp_forward_method(model, name)  # unless the model itself is not sharded
+                if name != "training_step":  # in which a pass with gradients may follow one without
+                    gathering.free_after(model, name)
 
     # ---- several optimisers
 
