@@ -83,22 +83,25 @@ def fit_gaussian_mixture(
 
 def log_joint(x: Tensor, mixture: FittedMixture) -> Tensor:
     """log w_k N(x_n; m_k, C_k), (N, K)."""
-    factor = torch.linalg.cholesky(mixture.covariances)
-    away = (x[None] - mixture.means[:, None]).mT  # (K, D, N)
-    squares = torch.linalg.solve_triangular(factor, away, upper=False).square().sum(1)
-    log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
-    constant = mixture.weights.log() - 0.5 * (log_det + x.shape[1] * math.log(2 * math.pi))
-    return (constant[:, None] - 0.5 * squares).T
+    columns = []
+    # One component at a time, so that many points need no more memory than they take themselves.
+    for weight, mean, covariance in zip(mixture.weights, mixture.means, mixture.covariances, strict=True):
+        factor = torch.linalg.cholesky(covariance)
+        squares = torch.linalg.solve_triangular(factor, (x - mean).T, upper=False).square().sum(0)
+        log_det = 2 * factor.diagonal().log().sum()
+        columns.append(weight.log() - 0.5 * (squares + log_det + x.shape[1] * math.log(2 * math.pi)))
+    return torch.stack(columns, 1)
 
 
 def _maximise(x: Tensor, responsibilities: Tensor, ridge: float) -> FittedMixture:
     # A component that lost all its points keeps a vanishing weight, and numbers that are finite.
     counts = responsibilities.sum(0).clamp(min=1e-10)
     means = responsibilities.T @ x / counts[:, None]
-    away = x[None] - means[:, None]  # (K, N, D)
-    covariances = (away * responsibilities.T[..., None]).mT @ away / counts[:, None, None]
-    covariances = covariances + ridge * torch.eye(x.shape[1]).to(x)
-    return FittedMixture(counts / counts.sum(), means, covariances)
+    covariances = []
+    for mean, r, count in zip(means, responsibilities.T, counts, strict=True):
+        away = x - mean
+        covariances.append((away * r[:, None]).T @ away / count + ridge * torch.eye(x.shape[1]).to(x))
+    return FittedMixture(counts / counts.sum(), means, torch.stack(covariances))
 
 
 def _nearest_centre(x: Tensor, num: int, generator: torch.Generator | None) -> Tensor:
