@@ -19,7 +19,7 @@ class DensityEstimator(GenerativeModel):
     """p(x | c) of vectors x, trained for its likelihood, which is exact.
 
     Before the first step the density takes what it can from the training data themselves: a mixture is fitted by
-    expectation maximisation, a flow takes each class's mean and deviation.
+    expectation maximisation, and so is the base of a flow.
 
     Args:
         spec: of the data.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from genlab.core import DataSpec, RandomStreams, derive_seed, full_precision, require
 from genlab.networks.priors import FlowPrior
-from genlab.probability import DiagonalGaussian, PushForward, fit_gaussian_mixture
+from genlab.probability import DiagonalGaussian, fit_gaussian_mixture
 
 
 class ClassDensity(nn.Module):
@@ -108,41 +108,40 @@ class MixtureDensity(ClassDensity):
 
 
 class FlowDensity(ClassDensity):
-    """z = f(m_c + s_c eps), eps ~ N(0, I): `FlowPrior`'s couplings, and a diagonal Gaussian of each class before them.
+    """z = f(u), u of a `MixtureDensity`, f `FlowPrior`'s couplings, which start as the identity.
 
     Args:
         spec: of the vectors, of 2 dimensions at least.
         num_couplings, width: as `FlowPrior`'s.
+        num_components, ridge: as the mixture's.
 
     Raises:
-        UserError: a number is too small.
+        UserError: a number is out of range.
 
     Source: Dinh et al. 2017, "Density estimation using Real NVP"; classes in the base as Izmailov et al. 2020,
     "Semi-supervised learning with normalizing flows", section 3.
     """
 
-    def __init__(self, spec: DataSpec, num_couplings: int = 6, width: int = 64):
+    def __init__(
+        self,
+        spec: DataSpec,
+        num_couplings: int = 6,
+        width: int = 64,
+        num_components: int = 1,
+        ridge: float = 1e-2,
+    ):
         super().__init__(spec)
+        self.base = MixtureDensity(spec, num_components, ridge)
         self.flow = FlowPrior(spec, self.dim, num_couplings, width)
-        self.means = nn.Parameter(torch.zeros(self.num_classes, self.dim))
-        self.log_scales = nn.Parameter(torch.zeros(self.num_classes, self.dim))
 
-    @torch.no_grad()
     def start(self, z: Tensor, label: Tensor) -> None:
-        """Mean and deviation of each class's data; the couplings are the identity still."""
-        for c in range(self.num_classes):
-            of_class = z[label == c]
-            if len(of_class) > 1:
-                self.means[c] = of_class.mean(0)
-                self.log_scales[c] = of_class.std(0).clamp(min=1e-3).log()
-
-    def law(self, label: Tensor) -> PushForward:
-        """p(z | c), over (B, D)."""
-        base = DiagonalGaussian(self.means[label], self.log_scales[label])
-        return PushForward(base, self.flow.bijection(base.mean))
+        self.base.start(z, label)
 
     def log_prob(self, z: Tensor, label: Tensor) -> Tensor:
-        return self.law(label).log_prob(full_precision(z))
+        z = full_precision(z)
+        u, log_det = self.flow.bijection(z).inverse(z)
+        return self.base.log_prob(u, label) + log_det
 
     def sample(self, label: Tensor, rng: RandomStreams) -> Tensor:
-        return self.law(label).sample(rng.normal((self.dim,)))
+        u = self.base.sample(label, rng)
+        return self.flow.bijection(u).forward(u)[0]
