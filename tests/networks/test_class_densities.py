@@ -28,7 +28,7 @@ def filled(name, scale=0.3):
 
 @pytest.mark.parametrize("name", MAKE)
 def test_each_class_integrates_to_one(name):
-    density, side = filled(name), torch.linspace(-12, 12, 400, dtype=torch.float64)
+    density, side = filled(name, scale=0.15), torch.linspace(-20, 20, 500, dtype=torch.float64)
     grid = torch.cartesian_prod(side, side)
     for c in range(3):
         with torch.no_grad():
