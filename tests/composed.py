@@ -36,7 +36,7 @@ MODELS: dict[str, dict[str, Any]] = {
         },
     },
 }
-FAMILIES = ("classifier", "latent", "cascade", *MODELS)
+FAMILIES = ("classifier", "latent", "cascade", "autoencoder", "density", *MODELS)
 
 
 def config(family: str, folder: Path, fit: Callable[[Path], Any], **trainer: Any) -> dict[str, Any]:
@@ -59,9 +59,41 @@ def config(family: str, folder: Path, fit: Callable[[Path], Any], **trainer: Any
         arguments = {"network": network, "schedule": schedule}
         tree["model"] = {"class_path": "genlab.families.NoisyClassifier", "init_args": arguments}
         return tree
+    if family in ("autoencoder", "density"):
+        tree = autoencoder_config(**trainer)
+        if family == "autoencoder":
+            return tree
+        first = autoencoder_config(max_steps=4) | QUIET
+        first["run"] = {"root": str(folder), "id": "first", "wandb": "off"}
+        path = tiny.write(folder / "first_of_density.yaml", first)
+        fit(path)
+        return density_config(folder / path.stem / "first", **trainer)
     latent = family == "latent"
     first = vae_config(max_steps=6) if latent else tiny.config("diffusion", max_steps=4) | QUIET
     first["run"] = {"root": str(folder), "id": "first", "wandb": "off"}
     path = tiny.write(folder / f"first_of_{family}.yaml", first)
     fit(path)
     return (latent_config if latent else cascade_config)(folder / path.stem / "first", **trainer)
+
+
+def autoencoder_config(**trainer: Any) -> dict[str, Any]:
+    """A denoising autoencoder with a contractive penalty."""
+    tree = tiny.config("vae", **trainer)
+    penalty = {"class_path": "genlab.objectives.Contractive", "init_args": {"num_probes": 1}}
+    parts = {"corruption": "genlab.objectives.GaussianNoise", "penalties": [penalty]}
+    objective = {"class_path": "genlab.objectives.Reconstruction", "init_args": parts}
+    arguments = {"latent_dim": 4, "objective": objective}
+    tree["model"] = {"class_path": "genlab.families.Autoencoder", "init_args": arguments}
+    return tree
+
+
+def density_config(checkpoint: Path, **trainer: Any) -> dict[str, Any]:
+    """A mixture of a first stage's latents, two components a class."""
+    tree = tiny.config("vae", **trainer)
+    frozen = {"class_path": "genlab.core.Frozen", "init_args": {"checkpoint": str(checkpoint)}}
+    mixture = {"class_path": "genlab.networks.MixtureDensity", "init_args": {"num_components": 2}}
+    prior = {"class_path": "genlab.families.DensityEstimator", "init_args": {"density": mixture}}
+    arguments = {"first_stage": frozen, "prior": prior}
+    tree["model"] = {"class_path": "genlab.families.LatentDensity", "init_args": arguments}
+    tree["data"] = {"class_path": "genlab.data.Encoded", "init_args": {"data": tree["data"]}}
+    return tree

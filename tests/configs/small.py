@@ -59,7 +59,7 @@ def named_runs(node: Any, key: str) -> dict[str, str]:
 
 def samples(config: Path) -> bool:
     """Whether the family samples."""
-    return not tree(config)["model"]["class_path"].endswith("Classifier")
+    return not tree(config)["model"]["class_path"].endswith(("Classifier", ".Autoencoder"))
 
 
 def flags(config: Path, data: Path, runs: Path) -> list[str]:
@@ -86,15 +86,16 @@ def flags(config: Path, data: Path, runs: Path) -> list[str]:
     ]
     if "digits" not in config.stem:  # Inception's weights would have to be downloaded
         words.append("--metrics.extractor=genlab.metrics.Pixels")
-    kind = wanted["data"]["class_path"].rsplit(".", 1)[-1]
-    if kind == "Coupled":
+    if wanted["data"]["class_path"].endswith(".Coupled"):
         words.append("--data.num_pairs=16")
+    key, inner = data_key(wanted), wanted["data"].get("init_args", {}).get("data", wanted["data"])
+    kind = inner["class_path"].rsplit(".", 1)[-1]
     if kind in ("MNIST", "CIFAR10", "CelebA"):
-        words += [f"--data.root={data}", "--data.download=false", "--data.verify=false"]
+        words += [f"--{key}.root={data}", f"--{key}.download=false", f"--{key}.verify=false"]
     if kind == "ImageFolder":
-        words += [f"--data.paths={data / 'images'}", "--data.shares=[2, 1, 1]"]
+        words += [f"--{key}.paths={data / 'images'}", f"--{key}.shares=[2, 1, 1]"]
     if kind in ("CelebA", "ImageFolder"):
-        words += ["--data.num_workers=0", "--data.size=32"]  # the least that has all levels of attention
+        words += [f"--{key}.num_workers=0", f"--{key}.size=32"]  # the least that has all levels of attention
     return words
 
 

@@ -14,12 +14,14 @@ from lightning.pytorch.callbacks import Checkpoint
 from genlab.callbacks.stopping import Stopped
 from genlab.core import WorkError, require
 from genlab.metrics.disentanglement import DISENTANGLEMENT
+from genlab.metrics.reconstruction import RECONSTRUCTION_SCORES
 from genlab.metrics.scores import METRICS
 from genlab.stop_signals import STOPPING, stop_signals
 
 log = logging.getLogger(__name__)
 SCORES = [f"val/{score}" for metric in METRICS.values() for score in metric.better]
 SCORES += [f"val/{score}" for metric in DISENTANGLEMENT.values() for score in metric.scores]
+SCORES += [f"val/{score}" for scores in RECONSTRUCTION_SCORES.values() for score in scores]
 
 
 class ExactCheckpoint(Checkpoint):

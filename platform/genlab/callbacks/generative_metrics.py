@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genlab.callbacks.code_metrics import choose_codes, code_scores
 from genlab.callbacks.inference import inference
+from genlab.callbacks.reconstruction_metrics import choose_reconstruction, reconstruction_scores
 from genlab.callbacks.sharded import is_sharded
 from genlab.callbacks.shares import gather_rows, rows_of_rank
 from genlab.callbacks.throughput import not_counted
@@ -17,6 +18,7 @@ from genlab.core import CanSample, Condition, DataSpec, RandomStreams, UserError
 from genlab.metrics.digits_features import are_digits
 from genlab.metrics.disentanglement import DISENTANGLEMENT
 from genlab.metrics.extractors import Extractor
+from genlab.metrics.reconstruction import RECONSTRUCTION_SCORES
 from genlab.metrics.reference import default_extractor, gather_data, reference_set
 from genlab.metrics.sample_set import SampleSet, describe
 from genlab.metrics.scene import Scene
@@ -42,7 +44,8 @@ class GenerativeMetrics(Callback):
         num: samples, and as many reference samples; less where the split has fewer.
         metrics: "auto" (all that the family and the data allow, without the slow ones) or names:
             fid, kid, is, prdc, c2st, memory, histogram, agreement, judge, swd, sinkhorn; of a family that encodes,
-            on data whose factors are known, beta_vae, factor_vae, mig, sap, dci, modularity.
+            on data whose factors are known, beta_vae, factor_vae, mig, sap, dci, modularity; of one that reconstructs
+            images, psnr, ssim, lpips; of one that restores them, denoising.
         extractor: of features; None is the digits classifier for digits, Inception-v3 for other images, and
             the values themselves for other data.
         split: the reference.
@@ -67,11 +70,14 @@ class GenerativeMetrics(Callback):
         require(num > 5, "metrics.num", num, "at least 6 samples", "pass --metrics.every_n_steps=0 for none")
         require(batch_size > 0, "metrics.batch_size", batch_size, "a positive integer", "pass 250")
         self.every_n_steps, self.num, self.extractor, self.split = every_n_steps, num, extractor, split
-        self.metrics = metrics if metrics == "auto" else known(metrics, DISENTANGLEMENT)
+        self.metrics = (
+            metrics if metrics == "auto" else known(metrics, [*DISENTANGLEMENT, *RECONSTRUCTION_SCORES])
+        )
         self.batch_size, self.seed = batch_size, seed
         self._done = 0  # the step of the last scores
         self._enabled = False  # to score samples
         self._codes: list[str] = []  # metrics of codes
+        self._pairs: list[str] = []  # metrics of reconstructions
         self._scene: Scene | None = None
         self._extractor: Extractor | None = None
         self._names: list[str] = []
@@ -80,21 +86,22 @@ class GenerativeMetrics(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._scene = None
-        self._enabled, self._codes = False, []
+        self._enabled, self._codes, self._pairs = False, [], []
         if stage not in ("fit", "validate") or not self.every_n_steps:
             return
         reason = why_not(trainer, pl_module)
         if hasattr(trainer.datamodule, "batches"):
             self._codes = choose_codes(self.metrics, pl_module)
+            self._pairs = choose_reconstruction(self.metrics, pl_module)
         if self._of_samples:
             self._enabled = reason is None
-            if reason and trainer.is_global_zero:
+            if reason and trainer.is_global_zero and not self._pairs:
                 log.warning("metrics: %s: none are computed", reason)
         if self._enabled and self.metrics != "auto":
             refuse_impossible(self._of_samples, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not (self._enabled or self._codes) or trainer.sanity_checking:
+        if not (self._enabled or self._codes or self._pairs) or trainer.sanity_checking:
             return
         step, every = trainer.global_step, self.every_n_steps
         if trainer.state.fn == "fit" and step // every <= self._done // every:
@@ -121,7 +128,9 @@ class GenerativeMetrics(Callback):
         """The scores of now, equal on all ranks."""
         sizes = self.split, self.num, self.batch_size, self.seed
         of_codes = code_scores(trainer, pl_module, self._codes, *sizes) if self._codes else {}
-        return {**of_codes, **self._sample_scores(trainer, pl_module)} if self._enabled else of_codes
+        of_pairs = reconstruction_scores(trainer, pl_module, self._pairs, *sizes) if self._pairs else {}
+        of_samples = self._sample_scores(trainer, pl_module) if self._enabled else {}
+        return {**of_codes, **of_pairs, **of_samples}
 
     def _sample_scores(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
         # An extractor that is built draws initial weights before it gets its own.

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from genlab.core import invalid
 from genlab.metrics.disentanglement import DISENTANGLEMENT
+from genlab.metrics.reconstruction import RECONSTRUCTION_SCORES
 from genlab.metrics.scores import METRICS
 
 # What `Throughput` logs; the last two where the machine tells.
@@ -45,9 +46,12 @@ def scores(section: Any) -> list[str]:
     """What `GenerativeMetrics` logs with these settings."""
     if not section.every_n_steps:
         return []
-    asked = [*METRICS, *DISENTANGLEMENT] if section.metrics == "auto" else section.metrics
+    asked = (
+        [*METRICS, *DISENTANGLEMENT, *RECONSTRUCTION_SCORES] if section.metrics == "auto" else section.metrics
+    )
     given = {name: metric.better for name, metric in METRICS.items()}
     given |= {name: metric.scores for name, metric in DISENTANGLEMENT.items()}
+    given |= RECONSTRUCTION_SCORES
     return [f"val/{score}" for name in asked for score in given[name]]
 
 

@@ -2,6 +2,7 @@
 
 from genlab.core.capabilities import (
     CanDecode,
+    CanDenoise,
     CanEncode,
     CanReconstruct,
     CanSample,
@@ -11,6 +12,7 @@ from genlab.core.capabilities import (
     HasLogProb,
     HasLosses,
     LogProb,
+    StartsFromData,
     TakesEncoder,
 )
 from genlab.core.condition import Condition
@@ -22,6 +24,7 @@ from genlab.core.spec import DataSpec, ModalitySpec
 
 __all__ = [
     "CanDecode",
+    "CanDenoise",
     "CanEncode",
     "CanReconstruct",
     "CanSample",
@@ -36,6 +39,7 @@ __all__ = [
     "LogProb",
     "ModalitySpec",
     "RandomStreams",
+    "StartsFromData",
     "TakesEncoder",
     "UserError",
     "WorkError",

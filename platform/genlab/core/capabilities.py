@@ -1,5 +1,6 @@
 """What a family can do: callbacks and commands ask for these, never for a class."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -126,11 +127,43 @@ class CanReconstruct(Protocol):
 
 
 @runtime_checkable
+class CanDenoise(Protocol):
+    """Restores corrupted data. A family whose parts may lack a corruption says so by an attribute `can_denoise`."""
+
+    def corrupt(self, x: Tensor, rng: RandomStreams) -> Tensor:
+        """Data as they are seen in training, in x's shape, with the noise of one stream per datum."""
+        ...
+
+    def denoise(self, x: Tensor) -> Tensor:
+        """Restored data of corrupted ones, in x's shape."""
+        ...
+
+    def corruption_protocol(self) -> dict[str, object]:
+        """What `corrupt` does, as primitives."""
+        ...
+
+
+@runtime_checkable
 class HasLosses(Protocol):
     """Is trained by one loss, so that it can be trained as a part of another family, too."""
 
     def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss` and other terms of a batch, by name, in the phase "train", "val" or "test"."""
+        ...
+
+
+@runtime_checkable
+class StartsFromData(Protocol):
+    """Takes what it can from training data before the first step of training.
+
+    Attributes:
+        started: whether it has, a bool tensor.
+    """
+
+    started: Tensor
+
+    def start(self, batches: Iterable[dict[str, Tensor]]) -> None:
+        """Begin at what these batches say."""
         ...
 
 

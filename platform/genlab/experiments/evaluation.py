@@ -12,13 +12,16 @@ from genlab.experiments.evaluation_likelihood import histogram_scores, likelihoo
 from genlab.experiments.evaluation_plan import (
     LIKELIHOOD,
     Request,
+    can_reconstruct,
     can_sample,
     can_score,
     check_family,
     choose_counts,
     choose_metrics,
     has_factors,
+    lacking_reconstruction,
 )
+from genlab.experiments.evaluation_reconstruction import reconstruction_scores
 from genlab.experiments.evaluation_sides import Progress, folder_data, folder_set, generate, silent, split_set
 from genlab.experiments.loading import Loaded, build_data
 from genlab.experiments.provenance import git_commit
@@ -27,6 +30,7 @@ from genlab.experiments.world import ALONE, World
 from genlab.metrics.disentanglement import DISENTANGLEMENT
 from genlab.metrics.draws import spreads
 from genlab.metrics.per_class import frechet_per_class
+from genlab.metrics.reconstruction import RECONSTRUCTION, RECONSTRUCTION_SCORES
 from genlab.metrics.reference import default_extractor, gather_data
 from genlab.metrics.sample_set import SampleSet
 from genlab.metrics.scene import NEAREST_TRAIN, Scene
@@ -55,13 +59,14 @@ def evaluate(loaded: Loaded, request: Request, progress: Progress = silent, worl
     wants_likelihood = can_score(loaded) and request.wants([LIKELIHOOD])
     wants_codes = has_factors(loaded) and request.wants(DISENTANGLEMENT)
     wants_samples = can_sample(loaded) and request.wants(METRICS)
-    if request.reference is not None and (wants_likelihood or wants_codes):
+    wants_pairs = can_reconstruct(loaded) and request.wants(RECONSTRUCTION_SCORES)
+    if request.reference is not None and (wants_likelihood or wants_codes or wants_pairs):
         if others := [name for name in request.metrics or [] if name not in METRICS]:
             name = others[0]
             raise UserError(
                 f"metrics: got {name!r} with --reference, expected metrics of samples; leave {name} out"
             )
-        wants_likelihood = wants_codes = False
+        wants_likelihood = wants_codes = wants_pairs = False
     results: Results = {"protocol": {}, "scores": {}, "baselines": {}, "per_class": {}, "skipped": {}}
     data = folder_data(request.reference, loaded) if request.reference else build_data(loaded.config)
     results["protocol"] = protocol(loaded, request, data)
@@ -73,10 +78,17 @@ def evaluate(loaded: Loaded, request: Request, progress: Progress = silent, worl
         results["scores"] |= found
         if request.baselines and (histogram := histogram_scores(data, *settings)):
             results["baselines"]["histogram per pixel"] = histogram
+    if wants_pairs:
+        scores, baselines = reconstruction_scores(loaded, request, data, progress, world)
+        results["scores"] |= scores
+        add_columns(results, baselines)
+        if request.metrics is None:
+            lacking = lacking_reconstruction(loaded)
+            results["skipped"] |= {name: lacking[name] for name in RECONSTRUCTION if lacking[name]}
     if wants_codes:
         scores, baselines = code_scores(loaded, request, data, progress, world)
         results["scores"] |= scores
-        results["baselines"] |= baselines
+        add_columns(results, baselines)
     elif "factors" in loaded.spec and request.metrics is None:
         results["skipped"][", ".join(DISENTANGLEMENT)] = "needs an encoder, and the data's own splits"
     return results
@@ -136,6 +148,12 @@ def score_samples(
         if held_out is not None and held_out.labels is not None:
             floor = frechet_per_class(held_out[: len(real)], real, scene.spec.num_classes)
             results["per_class"][f"fid, {floor_title}"] = floor
+
+
+def add_columns(results: Results, baselines: dict[str, dict[str, Any]]) -> None:
+    """Baselines' further scores, in their columns."""
+    for title, scores in baselines.items():
+        results["baselines"].setdefault(title, {}).update(scores)
 
 
 def add_ratios(results: Results, floor_title: str) -> None:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from genlab.core import CanEncode, CanSample, HasLogProb, UserError, require
+from genlab.core import CanDenoise, CanEncode, CanReconstruct, CanSample, HasLogProb, UserError, require
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import num_classes
 from genlab.metrics.disentanglement import DISENTANGLEMENT
 from genlab.metrics.extractors import Extractor
+from genlab.metrics.reconstruction import DENOISING, RECONSTRUCTION, RECONSTRUCTION_SCORES
 from genlab.metrics.scene import Scene
 from genlab.metrics.scores import METRICS, known
 
@@ -46,7 +47,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.metrics is not None:
-            known(self.metrics, [LIKELIHOOD, *DISENTANGLEMENT])
+            known(self.metrics, [LIKELIHOOD, *DISENTANGLEMENT, *RECONSTRUCTION_SCORES])
         require(self.num is None or self.num > 1, "num", self.num, "at least 2 samples", "leave --num out")
         require(self.draws is None or self.draws > 0, "draws", self.draws, "at least 1", "leave --draws out")
         require(self.batch_size > 0, "batch_size", self.batch_size, "at least 1", "leave --batch_size out")
@@ -67,9 +68,11 @@ def check_family(loaded: Loaded, request: Request) -> None:
     name, samples, likelihood = type(loaded.model).__name__, can_sample(loaded), can_score(loaded)
     possible = [*(METRICS if samples else []), *([LIKELIHOOD] if likelihood else [])]
     possible += DISENTANGLEMENT if has_factors(loaded) else []
+    lacking = lacking_reconstruction(loaded)
+    possible += [metric for metric, reason in lacking.items() if not reason]
     if not possible:
         raise UserError(
-            f"ckpt: got a {name}, expected a family that samples or has likelihoods; nothing to score"
+            f"ckpt: got a {name}, expected a family that samples, reconstructs or has likelihoods; nothing to score"
         )
     for metric in request.metrics or []:
         if metric not in possible:
@@ -77,6 +80,7 @@ def check_family(loaded: Loaded, request: Request) -> None:
             if metric in DISENTANGLEMENT:
                 can = isinstance(loaded.model, CanEncode)
                 lacks = f"{loaded.spec.name} has no factors" if can else f"{name} can't encode"
+            lacks = f"{metric} {lacking[metric]}" if metric in lacking else lacks
             remedy = f"{lacks}; choose among these"
             require(False, "metrics", metric, f"auto or some of {', '.join(possible)}", remedy)
 
@@ -94,6 +98,26 @@ def can_score(loaded: Loaded) -> bool:
 def has_factors(loaded: Loaded) -> bool:
     """Whether the family encodes, and the data say what they were made from."""
     return "factors" in loaded.spec and isinstance(loaded.model, CanEncode)
+
+
+def can_reconstruct(loaded: Loaded) -> bool:
+    """Whether the family reconstructs images."""
+    return loaded.spec.data == "image" and isinstance(loaded.model, CanReconstruct)
+
+
+def can_denoise(loaded: Loaded) -> bool:
+    """Whether the family was trained to restore images."""
+    return can_reconstruct(loaded) and isinstance(loaded.model, CanDenoise) and loaded.model.can_denoise
+
+
+def lacking_reconstruction(loaded: Loaded) -> dict[str, str]:
+    """Of each metric of reconstructions, what it lacks here; "" for nothing."""
+    name, able = type(loaded.model).__name__, can_reconstruct(loaded)
+    lacking = {
+        metric: comparison.missing(loaded.spec["image"]) if able else f"needs images that {name} reconstructs"
+        for metric, comparison in RECONSTRUCTION.items()
+    }
+    return {**lacking, DENOISING: "" if can_denoise(loaded) else f"needs images that {name} restores"}
 
 
 def choose_metrics(loaded: Loaded, request: Request, scene: Scene) -> tuple[list[str], dict[str, str]]:

@@ -8,11 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from genlab.metrics.disentanglement import DISENTANGLEMENT
+from genlab.metrics.reconstruction import RECONSTRUCTION_SCORES
 from genlab.metrics.scores import METRICS
 
 IDEALS = {score: better for metric in METRICS.values() for score, better in metric.better.items()}
 IDEALS |= {"fid_ratio": "lower", "swd_ratio": "lower", "bpd": "lower", "elbo_bpd": "lower"}
 IDEALS |= {score: "higher" for metric in DISENTANGLEMENT.values() for score in metric.scores}
+IDEALS |= {score: better for scores in RECONSTRUCTION_SCORES.values() for score, better in scores.items()}
 COMMON = ("floor", "num_draws")  # in a score's protocol, but not worth a footnote
 
 

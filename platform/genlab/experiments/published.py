@@ -28,6 +28,8 @@ COLUMNS = {
     "copies": ("copies", "{:.1%}"),
     "bpd": ("bits/dim", "{:.3f}"),
     "elbo_bpd": ("bits/dim by ELBO", "{:.3f}"),
+    "psnr": ("PSNR", "{:.2f} dB"),  # of reconstructions
+    "denoised_psnr": ("PSNR, denoised", "{:.2f} dB"),
 }
 
 
@@ -67,10 +69,12 @@ def reached(record: Record) -> list[str]:
     """The comment of a config: its scores, and how they were obtained."""
     run, protocol = record["run"], record["protocol"]
     scores = [f"{COLUMNS[key][0]} {text}" for key, text in cells(record["scores"]).items()]
-    draws, sampler = protocol["num_draws"], protocol["sampler"]
-    how = [f"{protocol['split']} split, {draws} x {protocol['num_samples']:,} samples"]
+    draws, sampler = protocol.get("num_draws"), protocol["sampler"]
+    how = [
+        f"{protocol['split']} split" + (f", {draws} x {protocol['num_samples']:,} samples" if draws else "")
+    ]
     how += [f"{protocol['weights']} weights"]
-    how += [sampled(sampler)] if sampler["nfe"] is None or sampler["nfe"] > 1 else []
+    how += [sampled(sampler)] if sampler and (sampler["nfe"] is None or sampler["nfe"] > 1) else []
     text = (
         f"Reached here: {', '.join(scores)}; by lightning fit with this file, {clock(run['seconds'])} on "
         f"{run['provenance']['device']}, and lightning evaluate ({', '.join(how)}): "

@@ -82,3 +82,26 @@ def histogram_bits(train: Tensor, held_out: Tensor, spec: ModalitySpec) -> float
     log_p = ((counts + 1).double() / (len(train) + spec.num_levels)).log()
     held = spec.levels(held_out).flatten(1)
     return float(-log_p.gather(0, held).mean() / math.log(2))
+
+
+class PrincipalComponents:
+    """The best linear autoencoder by squared error: the mean and the first components of data.
+
+    Args:
+        images: training data, (N, *shape).
+        num: components D, less than N.
+
+    >>> x = torch.tensor([[1.0, 1.0, 0.5], [-1.0, -1.0, 0.5], [0.5, 0.5, 0.5]])
+    >>> torch.allclose(PrincipalComponents(x, 1).reconstruct(x), x, atol=1e-6)
+    True
+    """
+
+    def __init__(self, images: Tensor, num: int):
+        x = images.flatten(1).double()
+        self.num, self.mean = num, x.mean(0)
+        self.components = torch.linalg.svd(x - self.mean, full_matrices=False).Vh[:num]  # (D, values)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """x, (B, *shape), projected onto the components."""
+        mean, components = self.mean.to(x), self.components.to(x)
+        return ((x.flatten(1) - mean) @ components.T @ components + mean).view_as(x)

@@ -3,6 +3,7 @@
 from genlab.networks.attention import CrossAttention2d, SelfAttention2d
 from genlab.networks.blocks import Downsample, ResidualBlock, Upsample, coarsest, group_norm, zero_init
 from genlab.networks.causal_block import CausalBlock, KeyValueCache
+from genlab.networks.class_densities import ClassDensity, ClassDensityFactory, FlowDensity, MixtureDensity
 from genlab.networks.conditional_norm import ConditionalNorm
 from genlab.networks.conditions import (
     Conditional,
@@ -13,6 +14,7 @@ from genlab.networks.conditions import (
 )
 from genlab.networks.convolutional import ConvDecoder, ConvEncoder
 from genlab.networks.dcgan import DCGANCritic, DCGANGenerator
+from genlab.networks.dense import DenseDecoder, DenseEncoder
 from genlab.networks.dit import DiT
 from genlab.networks.dit_block import DiTBlock
 from genlab.networks.edm2 import EDM2UNet
@@ -78,6 +80,8 @@ __all__ = [
     "zero_init",
     "ConvDecoder",
     "ConvEncoder",
+    "DenseDecoder",
+    "DenseEncoder",
     "ConditionalNorm",
     "DCGANCritic",
     "DCGANGenerator",
@@ -111,4 +115,8 @@ __all__ = [
     "PriorFactory",
     "StandardPrior",
     "VampPrior",
+    "ClassDensity",
+    "ClassDensityFactory",
+    "FlowDensity",
+    "MixtureDensity",
 ]

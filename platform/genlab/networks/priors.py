@@ -118,13 +118,17 @@ class FlowPrior(Prior):
             zero_init(network[-1])
 
     def forward(self, like: Tensor, posterior: PosteriorOf) -> PushForward:
+        return PushForward(DiagonalGaussian.standard(like), self.bijection(like))
+
+    def bijection(self, like: Tensor) -> Chain:
+        """f, on the device and in the type of latents `like`."""
         even = torch.arange(self.latent_dim, device=like.device) % 2 == 0
         masks = [even if i % 2 == 0 else ~even for i in range(len(self.networks))]
         couplings = [
             AffineCoupling(partial(bounded, network), mask.to(like.dtype))
             for network, mask in zip(self.networks, masks, strict=True)
         ]
-        return PushForward(DiagonalGaussian.standard(like), Chain(couplings))
+        return Chain(couplings)
 
 
 def bounded(network: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,15 @@ from genlab.objectives.adversarial import (
     Wasserstein,
 )
 from genlab.objectives.augmentation import Augmentation, DiffAugment
+from genlab.objectives.code_penalties import (
+    CodePenalty,
+    Contractive,
+    KLSparsity,
+    L1Sparsity,
+    squared_jacobian_norm,
+)
 from genlab.objectives.consistency import ConsistencyDistillation, ConsistencyTraining
+from genlab.objectives.corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
 from genlab.objectives.denoising import DenoiserObjective, Denoising
 from genlab.objectives.density_ratio import DensityRatio, shuffled
 from genlab.objectives.discretisation import Discretisation
@@ -26,6 +34,7 @@ from genlab.objectives.latent_penalties import DIP, MMD, LatentPenalty, TotalCor
 from genlab.objectives.learned_variance import LearnedVariance
 from genlab.objectives.learned_weighting import LearnedUncertainty
 from genlab.objectives.next_token import NextToken, next_token_nats
+from genlab.objectives.reconstruction import Reconstruction
 from genlab.objectives.score_matching import ImplicitScoreMatching, ScoreMatching, SlicedScoreMatching
 from genlab.objectives.weightings import EDM, P2, MinSNR, NoiseSpace, OwnSpace, Weighting
 
@@ -72,4 +81,14 @@ __all__ = [
     "R2",
     "Wasserstein",
     "squared_gradient_norm",
+    "CodePenalty",
+    "Contractive",
+    "Corruption",
+    "GaussianNoise",
+    "KLSparsity",
+    "L1Sparsity",
+    "Masking",
+    "Reconstruction",
+    "SaltAndPepper",
+    "squared_jacobian_norm",
 ]

@@ -30,6 +30,7 @@ from genlab.probability.likelihoods import (
     bits_per_dimension,
 )
 from genlab.probability.mixture_denoiser import ExactDenoiser
+from genlab.probability.mixture_fitting import FittedMixture, fit_gaussian_mixture
 from genlab.probability.path_sde import ForwardSDE, ReverseSDE
 from genlab.probability.paths import CosinePath, LinearBetaPath, LinearPath
 from genlab.probability.posteriors import Posterior, interpolated_variance, transition
@@ -135,4 +136,6 @@ __all__ = [
     "PushForward",
     "RotatedGaussian",
     "rotated_gaussian_kl",
+    "FittedMixture",
+    "fit_gaussian_mixture",
 ]

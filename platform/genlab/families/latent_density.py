@@ -1,0 +1,47 @@
+"""A density fitted to a trained autoencoder's latents afterwards, so that it samples."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from genlab.core import DataSpec, Frozen, StartsFromData
+from genlab.families.latent_diffusion import NUM_MEASURED, LatentDiffusion
+from genlab.families.parts import PartFactory, check_part
+
+
+class LatentDensity(LatentDiffusion):
+    """A density p(z | c) of a frozen first stage's scaled latents, and samples x = decode(mean + std z).
+
+    The first stage is any that encodes and decodes: an `Autoencoder`, or a `VAE`, whose aggregate posterior then takes
+    its prior's place.
+
+    Args:
+        spec: of the data.
+        first_stage: a trained model that can encode and decode these data.
+        prior: makes, from the spec of the latents and of the data's conditions, what is fitted: a
+            `DensityEstimator`. Its optimiser and schedule are those of the training.
+
+    Raises:
+        UserError: the first stage can't encode and decode, is of other data, or gives latents that are not finite;
+            the prior can't be started from data.
+
+    Source: Ghosh et al. 2020, "From variational to deterministic autoencoders", section 4.
+    """
+
+    def __init__(self, spec: DataSpec | dict[str, Any], first_stage: Frozen, prior: PartFactory):
+        super().__init__(spec, first_stage, prior)
+        check_part("prior", self.prior, StartsFromData)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        if not self.prior.started:
+            self.prior.start(self._scaled(self.trainer.datamodule.batches("train", num=NUM_MEASURED)))
+
+    def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`loss`, the mean of -log p(z | c) in nats of scaled latents, which says nothing of the data's bits."""
+        return {"loss": super().losses(phase, batch)["loss"]}
+
+    def _scaled(self, batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+        for batch in batches:
+            yield {**batch, self.latent: (self._latents(batch) - self.mean) / self.std}
