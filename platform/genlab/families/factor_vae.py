@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from genlab.core import Condition, DataSpec, ModalitySpec, require
 from genlab.families.alternating import Alternating, Loss
 from genlab.families.base import OptimizerFactory
+from genlab.families.latent_variable import DecoderFactory, EncoderFactory
 from genlab.families.schedules import Schedule
-from genlab.families.vae import VAE, DecoderFactory, EncoderFactory
+from genlab.families.variational import VariationalModel
 from genlab.networks import (
     ConvDecoder,
     ConvEncoder,
@@ -27,7 +28,7 @@ from genlab.probability import Categorical, LikelihoodFactory
 CriticFactory = Callable[[DataSpec], nn.Module]
 
 
-class FactorVAE(Alternating, VAE):
+class FactorVAE(Alternating, VariationalModel):
     """A VAE and a critic of its latents, in turn: ELBO - gamma KL(q(z) || prod_d q(z_d)), told by the critic.
 
     The critic's shuffled latents are of the batch's own data, by other draws than those that it compares them to
