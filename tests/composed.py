@@ -10,7 +10,7 @@ from tests.families.test_latent_diffusion import latent_config, vae_config
 
 QUIET = {"samples": {"every_n_steps": 0}, "metrics": {"every_n_steps": 0}}
 ENCODER = {"channels": 8, "multipliers": [1, 2], "num_blocks": 1, "attention": [], "dropout": 0.1}
-FAMILIES = ("classifier", "latent", "cascade")
+FAMILIES = ("classifier", "latent", "cascade", "vaegan")
 
 
 def config(family: str, folder: Path, fit: Callable[[Path], Any], **trainer: Any) -> dict[str, Any]:
@@ -30,6 +30,14 @@ def config(family: str, folder: Path, fit: Callable[[Path], Any], **trainer: Any
         schedule = tree["model"]["init_args"]["schedule"]
         arguments = {"network": network, "schedule": schedule}
         tree["model"] = {"class_path": "genlab.families.NoisyClassifier", "init_args": arguments}
+        return tree
+    if family == "vaegan":
+        tree = tiny.config("vae", **trainer)
+        critic = tiny.MODELS["gan"]["init_args"]["critic"]
+        tree["model"] = {
+            "class_path": "genlab.families.VAEGAN",
+            "init_args": {"latent_dim": 4, "critic": critic},
+        }
         return tree
     latent = family == "latent"
     first = vae_config(max_steps=6) if latent else tiny.config("diffusion", max_steps=4) | QUIET

@@ -1,6 +1,6 @@
 """FactorVAE (Kim and Mnih 2018): a VAE whose total correlation is told by a critic."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import copy
 from typing import Any, Literal
 
@@ -83,13 +83,6 @@ class FactorVAE(Alternating, VariationalModel):
         self.ratio = DensityRatio(self.critic, gamma)
         self.objective = copy(objective or ELBO())
         self.objective.penalties = [*self.objective.penalties, self.ratio]
-
-    def averaged_modules(self) -> list[str]:
-        return [name for name, _ in self.named_children() if name != "critic"]
-
-    def players(self) -> tuple[Iterable[nn.Parameter], Iterable[nn.Parameter]]:
-        model = [p for name in self.averaged_modules() for p in self.get_submodule(name).parameters()]
-        return model, self.critic.parameters()
 
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
         with torch.no_grad():
