@@ -31,7 +31,8 @@ from genlab.networks.posteriors import (
     Posterior,
     PosteriorFactory,
 )
-from genlab.networks.priors import FlowPrior, Prior, PriorFactory, StandardPrior, VampPrior
+from genlab.networks.prior import Prior, PriorFactory
+from genlab.networks.priors import FlowPrior, StandardPrior, VampPrior
 from genlab.networks.quantisers import (
     FiniteScalar,
     LookupFree,
