@@ -19,7 +19,7 @@ def part(name: str, **arguments: Any) -> dict[str, Any]:
 MODELS = {
     "householder_vamp_capacity": {
         "posterior": part("networks.HouseholderPosterior", num_reflections=2),
-        "prior": part("networks.VampPrior", num_components=3, start="data"),
+        "prior": part("networks.VampPrior", num_components=3),
         "objective": part("objectives.ELBO", capacity=3.0, warmup=3, penalties=[part("objectives.MMD")]),
     },
     "iaf_flow_iwae": {

@@ -174,16 +174,6 @@ def test_names_that_are_logged(objective):
     assert all(torch.isfinite(value) for value in run.logged_metrics.values())
 
 
-def test_a_prior_starts_from_the_first_training_images():
-    vae = make(
-        prior=partial(VampPrior, num_components=7, start="data"), optimizer=partial(torch.optim.SGD, lr=0.0)
-    )
-    data = Digits(batch_size=16, limit=32)
-    trainer(1, limit_val_batches=0).fit(vae.train(), data)
-    (batch,) = data.batches("train", num=7)
-    assert torch.equal(vae.prior_part.pseudo_inputs, batch["image"])
-
-
 def test_half_precision_networks_give_full_precision_bounds():
     vae, x = make(), images()
     with torch.autocast("cpu", torch.bfloat16):

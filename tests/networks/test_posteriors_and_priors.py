@@ -125,28 +125,3 @@ def test_wrong_numbers_are_named():
     ]:
         with pytest.raises(UserError, match=argument):
             make()
-
-
-def test_pseudo_inputs_start_from_data_once_and_not_over_weights_that_were_loaded():
-    x = torch.linspace(-1, 1, 24).view(6, 1, 2, 2)
-    prior = VampPrior(SPEC, D, num_components=5, start="data")
-    prior.begin(lambda num: x[:num])
-    assert torch.equal(prior.pseudo_inputs, x[:5])
-    prior.begin(lambda num: -x[:num])
-    assert torch.equal(prior.pseudo_inputs, x[:5])
-
-    loaded = torch.nn.ModuleDict({"prior": VampPrior(SPEC, D, num_components=5, start="data")})
-    loaded.load_state_dict({}, strict=False)
-    assert loaded["prior"].waits_for_data
-    loaded.load_state_dict({"prior.pseudo_inputs": prior.pseudo_inputs})
-    loaded["prior"].begin(lambda num: -x[:num])
-    assert torch.equal(loaded["prior"].pseudo_inputs, x[:5])
-
-    noise = VampPrior(SPEC, D, num_components=5)
-    before = noise.pseudo_inputs.clone()
-    noise.begin(lambda num: x[:num])
-    assert torch.equal(noise.pseudo_inputs, before)
-    with pytest.raises(UserError, match="num_components: got 7, expected at most the 6 training images"):
-        VampPrior(SPEC, D, num_components=7, start="data").begin(lambda num: x[:num])
-    with pytest.raises(UserError, match="start: got 'zeros'"):
-        VampPrior(SPEC, D, start="zeros")

@@ -68,15 +68,6 @@ class LatentVariableModel(GenerativeModel):
         self.decoder = decoder(self.spec, self.latent_dim, num_channels)
         self.prior_part = prior(self.spec, self.latent_dim)
 
-    def setup(self, stage: str) -> None:
-        """Let the prior start from data: before a strategy shards its weights, and a resumed run loads them."""
-        super().setup(stage)
-        data = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and hasattr(data, "batches"):
-            self.prior_part.begin(
-                lambda num: torch.cat([self.data_of(batch) for batch in data.batches("train", num=num)])
-            )
-
     def to_data(self, params: Tensor) -> Tensor:
         """The data, in [-1, 1], that the decoder's output stands for: without noise."""
         raise NotImplementedError

@@ -31,8 +31,7 @@ from genlab.networks.posteriors import (
     Posterior,
     PosteriorFactory,
 )
-from genlab.networks.prior import Prior, PriorFactory
-from genlab.networks.priors import FlowPrior, StandardPrior, VampPrior
+from genlab.networks.priors import FlowPrior, Prior, PriorFactory, StandardPrior, VampPrior
 from genlab.networks.quantisers import (
     FiniteScalar,
     LookupFree,

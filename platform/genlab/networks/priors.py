@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +9,46 @@ from torch import Tensor, nn
 from genlab.core import DataSpec, RandomStreams, full_precision, require
 from genlab.networks.blocks import zero_init
 from genlab.networks.perceptron import perceptron
-from genlab.networks.prior import PosteriorOf, Prior
 from genlab.probability import (
     AffineCoupling,
     Chain,
     DiagonalGaussian,
+    LatentDistribution,
     Mixture,
     PushForward,
 )
+
+PosteriorOf = Callable[[Tensor], LatentDistribution]  # x (B, ...) -> q(z | x)
+
+
+class Prior(nn.Module):
+    """Base of these.
+
+    Args:
+        spec: of the data.
+        latent_dim: dimension D of z.
+    """
+
+    def __init__(self, spec: DataSpec, latent_dim: int):
+        super().__init__()
+        self.latent_dim = latent_dim
+
+    def forward(self, like: Tensor, posterior: PosteriorOf) -> LatentDistribution:
+        """p(z).
+
+        Args:
+            like: latents (..., D) whose device and type are wanted.
+            posterior: q(z | x), for a prior that is made of it.
+        """
+        raise NotImplementedError
+
+    def sample(self, rng: RandomStreams, posterior: PosteriorOf) -> Tensor:
+        """One z per stream, (B, D)."""
+        eps = rng.normal((self.latent_dim,))
+        return self(eps, posterior).sample(eps)
+
+
+PriorFactory = Callable[[DataSpec, int], Prior]
 
 
 class StandardPrior(Prior):
@@ -37,44 +68,18 @@ class VampPrior(Prior):
         latent_dim: D.
         num_components: K.
         spread: standard deviation of the pseudo-inputs' values at the start, about 0.
-        start: "noise", or "data": the first K training images take its place when training begins, unless weights
-            were loaded. In few steps noise does not come to look like data.
 
     Raises:
-        UserError: a number is not positive, there is no such start, or fewer data than components.
+        UserError: a number is not positive.
 
     Source: Tomczak and Welling 2018, "VAE with a VampPrior", section 2.
     """
 
-    def __init__(
-        self,
-        spec: DataSpec,
-        latent_dim: int,
-        num_components: int = 100,
-        spread: float = 0.5,
-        start: Literal["noise", "data"] = "noise",
-    ):
+    def __init__(self, spec: DataSpec, latent_dim: int, num_components: int = 100, spread: float = 0.5):
         super().__init__(spec, latent_dim)
         require(num_components >= 1, "num_components", num_components, "a positive integer", "use 100")
         require(spread > 0, "spread", spread, "a positive number", "components that start alike stay alike")
-        require(start in ("noise", "data"), "start", start, "'noise' or 'data'", "choose one of them")
         self.pseudo_inputs = nn.Parameter(spread * torch.randn(num_components, *spec.shape))
-        self.waits_for_data = start == "data"
-        self.register_load_state_dict_post_hook(VampPrior._loaded)
-
-    def begin(self, data: Callable[[int], Tensor]) -> None:
-        if not self.waits_for_data:
-            return
-        num = len(self.pseudo_inputs)
-        x = data(num)
-        expected = f"at most the {len(x)} training images, from which they start"
-        require(len(x) == num, "num_components", num, expected, "lower it, or pass start='noise'")
-        with torch.no_grad():
-            self.pseudo_inputs.copy_(x)
-        self.waits_for_data = False
-
-    def _loaded(self, keys: NamedTuple) -> None:
-        self.waits_for_data &= any(key.endswith("pseudo_inputs") for key in keys.missing_keys)
 
     def forward(self, like: Tensor, posterior: PosteriorOf) -> Mixture:
         return Mixture(posterior(self.pseudo_inputs.clamp(-1, 1)))
