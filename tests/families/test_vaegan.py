@@ -52,7 +52,8 @@ def gradients(loss, module):
 @pytest.mark.parametrize("gamma", [0.03, 2.0])
 def test_each_player_gets_the_gradient_of_its_own_loss_alone(gamma):
     """Algorithm 1 of the paper, by one backward pass for each player over a graph without any stops."""
-    model, x = make(gamma=gamma, objective=AdversarialObjective(Minimax())).double(), images(6).double()
+    model = make(gamma=gamma, scale=0.5, objective=AdversarialObjective(Minimax())).double()
+    x = images(6).double()
     torch.manual_seed(1)
     loss, _ = model.model_loss(x, None, 0)
     got = {name: gradients(loss, model.get_submodule(name)) for name in ("encoder", "decoder", "critic")}
@@ -64,7 +65,7 @@ def test_each_player_gets_the_gradient_of_its_own_loss_alone(gamma):
     reconstructed, drawn = (model.decoder(latents).tanh() for latents in (z, z_p))
     kl = 0.5 * (q.mean**2 + (2 * q.log_scale).exp() - 1 - 2 * q.log_scale).sum(1).mean()
     features = [model.critic.maps(image)[-1].flatten(1) for image in (x, reconstructed)]
-    distance = 0.5 * (features[1] - features[0]).square().sum(1).mean()
+    distance = 0.5 * (features[1] - features[0]).square().sum(1).mean() / 0.5**2
     # log(1 - D) of both fakes, each weighing a half; D is the sigmoid of the critic's values
     fooled = sum(logsigmoid(-model.critic(fake)).mean() for fake in (reconstructed, drawn)) / 2
     expected = {
@@ -140,6 +141,7 @@ def test_what_it_can_be_asked_for():
 def test_wrong_arguments_are_named():
     for settings, message in [
         ({"gamma": 0.0}, "gamma: got 0.0"),
+        ({"scale": 0.0}, "scale: got 0.0"),
         (
             {"critic": lambda spec: LatentCritic(spec)},
             "critic: got 'LatentCritic', expected a critic with `maps",

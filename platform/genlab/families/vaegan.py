@@ -27,7 +27,7 @@ from genlab.probability import LatentDistribution
 class VAEGAN(Alternating, LatentVariableModel):
     """VAE-GAN: z ~ p(z), x = decoder(z), reconstructions being close where the critic's features are.
 
-    Each player is moved by its own loss alone, with F = -E_q log N(D_l(x); D_l(decoder(z)), I):
+    Each player is moved by its own loss alone, with F = -E_q log N(D_l(x); D_l(decoder(z)), scale^2 I):
 
         encoder: KL(q(z | x) || p(z)) + F
         decoder: gamma F + the generator's loss on decoder(z), z ~ q(z | x), and on decoder(z_p), z_p ~ p(z)
@@ -45,6 +45,8 @@ class VAEGAN(Alternating, LatentVariableModel):
         latent_dim: dimension D of z.
         gamma: weight of F in the decoder's loss, positive.
         level: which of the critic's maps D_l is; from the last one where negative.
+        scale: of the features about those of the data, positive; 1 in the paper, whose features are batch-normalised.
+            Where F is far below the KL of a code worth having, the posterior becomes the prior.
         objective: of the game.
         optimizer: factory of the encoder's and decoder's optimiser.
         critic_optimizer: factory of the critic's; None for the same.
@@ -56,7 +58,7 @@ class VAEGAN(Alternating, LatentVariableModel):
         prior: makes p(z) from the spec and the latents' dimension.
 
     Raises:
-        UserError: gamma is not positive; the critic has no such map; `dequantise` on data without levels.
+        UserError: gamma or scale is not positive; the critic has no such map; `dequantise` on data without levels.
 
     Source: Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity metric", algorithm 1.
     """
@@ -70,6 +72,7 @@ class VAEGAN(Alternating, LatentVariableModel):
         latent_dim: int = 16,
         gamma: float = 1.0,
         level: int = -1,
+        scale: float = 1.0,
         objective: AdversarialObjective | None = None,
         optimizer: OptimizerFactory = torch.optim.Adam,
         critic_optimizer: OptimizerFactory | None = None,
@@ -80,7 +83,8 @@ class VAEGAN(Alternating, LatentVariableModel):
         prior: PriorFactory = StandardPrior,
     ):
         super().__init__(spec, latent_dim, optimizer, schedule)
-        require(gamma > 0, "gamma", gamma, "a positive number", "use a small one to weigh the game more")
+        for argument, value in {"gamma": gamma, "scale": scale}.items():
+            require(value > 0, argument, value, "a positive number", "use 1")
         data = self.spec[self.spec.data]
         can = data.num_levels > 0 or not dequantise
         require(can, "dequantise", True, "data with levels", "pass dequantise=False")
@@ -90,7 +94,7 @@ class VAEGAN(Alternating, LatentVariableModel):
         num, name = getattr(self.critic, "num_maps", 0), type(self.critic).__name__
         require(num > 0, "critic", name, "a critic with `maps(x)`", "use DCGANCritic")
         require(-num <= level < num, "level", level, f"{-num} to {num - 1}", "choose one of its maps")
-        self.gamma, self.level, self.dequantise = gamma, level, dequantise
+        self.gamma, self.level, self.scale, self.dequantise = gamma, level, scale, dequantise
         self.objective = objective or AdversarialObjective()
 
     def to_data(self, params: Tensor) -> Tensor:
@@ -126,7 +130,8 @@ class VAEGAN(Alternating, LatentVariableModel):
         """F of data x by latents z, a number."""
         with torch.no_grad():
             of_data = self.critic.maps(x)[self.level]
-        return feature_distance(self.critic.maps(self.to_data(self.decoder(z)))[self.level], of_data).mean()
+        features = self.critic.maps(self.to_data(self.decoder(z)))[self.level]
+        return feature_distance(features, of_data, self.scale).mean()
 
     def _fakes(self, z: Tensor, prior: LatentDistribution) -> Tensor:
         """Decoded z, and as many decoded draws of the prior: (2 B, ...)."""
