@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genlab.core import DataSpec, ModalitySpec, UserError
-from genlab.networks import ConvDecoder, ConvEncoder
+from genlab.networks import ConvDecoder, ConvEncoder, StridedDecoder, StridedEncoder
 
 
 def spec_of(*shape):
@@ -60,3 +60,18 @@ def test_sides_that_cannot_be_halved_and_data_that_are_no_images(make):
         make(spec_of(2), [4])
     with pytest.raises(UserError, match=r"channels: got '0 resolutions'"):
         make(spec_of(1, 8, 8), [])
+
+
+@pytest.mark.parametrize(("side", "channels"), [(32, (4, 4, 8)), (64, (4, 4, 8, 8))])
+def test_strided_networks_halve_and_double_and_every_pixel_counts(side, channels):
+    spec = spec_of(3, side, side)
+    x = torch.randn(2, 3, side, side, requires_grad=True)
+    features = StridedEncoder(spec, 10, channels, width=16)(x)
+    assert features.shape == (2, 10)
+    features.square().sum().backward()
+    assert (x.grad.abs().amax((0, 1)) > 0).float().mean() > 0.9  # a rectifier may close all ways of a few
+    z = torch.randn(2, 5, requires_grad=True)
+    images = StridedDecoder(spec, 5, 6, channels, width=16)(z)
+    assert images.shape == (2, 6, side, side)
+    with pytest.raises(UserError, match="channels: got '7 resolutions'"):
+        StridedEncoder(spec_of(3, 32, 32), 4, (4,) * 6)

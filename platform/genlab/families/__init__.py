@@ -13,6 +13,7 @@ from genlab.families.noisy_classifier import NoisyClassifier
 from genlab.families.schedules import Constant, Cosine, InverseSquareRoot
 from genlab.families.token_prior import TokenPrior
 from genlab.families.vae import VAE
+from genlab.families.vaegan import VAEGAN
 
 __all__ = [
     "Autoencoder",
@@ -28,6 +29,7 @@ __all__ = [
     "NoisyClassifier",
     "TokenPrior",
     "VAE",
+    "VAEGAN",
     "FactorVAE",
     "GAN",
 ]

@@ -23,7 +23,7 @@ class Alternating(GenerativeModel):
     `trainer.global_step` counts the model's steps, and both learning rates follow the schedule by these.
     Lightning refuses accumulation and clipping by the trainer here: they are arguments.
 
-    A subclass calls `take_turns`, and gives `players`, `critic_loss` and `model_loss`.
+    A subclass calls `take_turns`, has a `critic`, and gives `critic_loss` and `model_loss`.
     """
 
     automatic_optimization = False
@@ -53,9 +53,14 @@ class Alternating(GenerativeModel):
         self.num_critic_steps, self.num_microbatches = num_critic_steps, num_microbatches
         self.clips = clips
 
-    @abstractmethod
+    def averaged_modules(self) -> list[str]:
+        """All but the critic."""
+        return [name for name, _ in self.named_children() if name != "critic"]
+
     def players(self) -> tuple[Iterable[nn.Parameter], Iterable[nn.Parameter]]:
         """The model's parameters, and the critic's."""
+        model = [p for name in self.averaged_modules() for p in self.get_submodule(name).parameters()]
+        return model, self.critic.parameters()
 
     @abstractmethod
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
@@ -66,6 +71,7 @@ class Alternating(GenerativeModel):
         """What the model minimises on data x, and its terms; `step` counts the critic's steps."""
 
     def setup(self, stage: str) -> None:
+        super().setup(stage)
         strategy = self.trainer.strategy
         known = (
             self.trainer.world_size == 1 or isinstance(strategy, DDPStrategy) or hasattr(strategy, "shard")

@@ -1,6 +1,6 @@
 """FactorVAE (Kim and Mnih 2018): a VAE whose total correlation is told by a critic."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import copy
 from typing import Any, Literal
 
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from genlab.core import Condition, DataSpec, ModalitySpec, require
 from genlab.families.alternating import Alternating, Loss
 from genlab.families.base import OptimizerFactory
+from genlab.families.latent_variable import DecoderFactory, EncoderFactory
 from genlab.families.schedules import Schedule
-from genlab.families.vae import VAE, DecoderFactory, EncoderFactory
+from genlab.families.variational import VariationalModel
 from genlab.networks import (
     ConvDecoder,
     ConvEncoder,
@@ -27,7 +28,7 @@ from genlab.probability import Categorical, LikelihoodFactory
 CriticFactory = Callable[[DataSpec], nn.Module]
 
 
-class FactorVAE(Alternating, VAE):
+class FactorVAE(Alternating, VariationalModel):
     """A VAE and a critic of its latents, in turn: ELBO - gamma KL(q(z) || prod_d q(z_d)), told by the critic.
 
     The critic's shuffled latents are of the batch's own data, by other draws than those that it compares them to
@@ -82,13 +83,6 @@ class FactorVAE(Alternating, VAE):
         self.ratio = DensityRatio(self.critic, gamma)
         self.objective = copy(objective or ELBO())
         self.objective.penalties = [*self.objective.penalties, self.ratio]
-
-    def averaged_modules(self) -> list[str]:
-        return [name for name, _ in self.named_children() if name != "critic"]
-
-    def players(self) -> tuple[Iterable[nn.Parameter], Iterable[nn.Parameter]]:
-        model = [p for name in self.averaged_modules() for p in self.get_submodule(name).parameters()]
-        return model, self.critic.parameters()
 
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
         with torch.no_grad():

@@ -1,10 +1,9 @@
 """Generative adversarial networks (Goodfellow et al. 2014), of any loss, regularisers and networks."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genlab.core import Condition, DataSpec, RandomStreams, require
 from genlab.families.alternating import Alternating, Loss
@@ -66,12 +65,6 @@ class GAN(Alternating):
         self.critic = critic(self.spec)
         self.objective = objective or AdversarialObjective()
         self.dequantise = dequantise
-
-    def averaged_modules(self) -> list[str]:
-        return ["generator"]
-
-    def players(self) -> tuple[Iterable[nn.Parameter], Iterable[nn.Parameter]]:
-        return self.generator.parameters(), self.critic.parameters()
 
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
         with torch.no_grad():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 
 from genlab.core import DataSpec, HasAveragedModules, require
 
@@ -45,3 +45,15 @@ def held(part: nn.Module) -> Iterator[None]:
     finally:
         for p in free:
             p.requires_grad_(True)
+
+
+def scaled_gradient(z: Tensor, factor: float) -> Tensor:
+    """z itself, of whose gradient a multiple goes on.
+
+    >>> import torch
+    >>> z = torch.ones(1, requires_grad=True)
+    >>> scaled_gradient(z, 0.5).backward()
+    >>> z.grad
+    tensor([0.5000])
+    """
+    return z.detach() + factor * (z - z.detach())

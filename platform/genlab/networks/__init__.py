@@ -44,6 +44,7 @@ from genlab.networks.quantisers import (
 )
 from genlab.networks.sngan import SNGANCritic, SNGANGenerator
 from genlab.networks.spectral_norm import SpectralNorm, spectral_norm
+from genlab.networks.strided import StridedDecoder, StridedEncoder
 from genlab.networks.token_network import TokenNetwork, token_grid
 from genlab.networks.token_transformer import TokenTransformer
 from genlab.networks.unet import UNet
@@ -114,6 +115,8 @@ __all__ = [
     "Prior",
     "PriorFactory",
     "StandardPrior",
+    "StridedDecoder",
+    "StridedEncoder",
     "VampPrior",
     "ClassDensity",
     "ClassDensityFactory",

@@ -106,7 +106,7 @@ class DCGANCritic(nn.Module):
         super().__init__()
         colours, height, width = coarsest(spec, len(channels), "channels")
         normal = spectral_norm if spectral else nn.Identity()
-        self.num_classes, self.dropout = spec.num_classes, dropout
+        self.num_classes, self.dropout, self.num_maps = spec.num_classes, dropout, len(channels)
         self.stem = normal(nn.Conv2d(colours, channels[0], 3, padding=1))
         pairs = pairwise(channels)
         self.downs = nn.ModuleList(normal(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in pairs)
@@ -116,12 +116,16 @@ class DCGANCritic(nn.Module):
         if self.embedding is not None:
             normal(self.embedding.embedding)
 
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """What each layer makes of images x, (B, C, H, W), finest first: (B, channels[i], H / 2^i, W / 2^i)."""
+        maps = [F.leaky_relu(self.stem(x.to(self.stem.bias.dtype)), 0.2)]
+        for down in self.downs:
+            maps.append(F.dropout2d(F.leaky_relu(down(maps[-1]), 0.2), self.dropout, self.training))
+        return maps
+
     def forward(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Critic's values, (B,), of images x, (B, C, H, W)."""
-        h = F.leaky_relu(self.stem(x.to(self.stem.bias.dtype)), 0.2)
-        for down in self.downs:
-            h = F.dropout2d(F.leaky_relu(down(h), 0.2), self.dropout, self.training)
-        h = h.flatten(1)
+        h = self.maps(x)[-1].flatten(1)
         value = self.head(h).squeeze(1)
         if self.embedding is not None:
             value = value + (self.embedding(condition, len(x)) * h).sum(1)

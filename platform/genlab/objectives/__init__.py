@@ -22,7 +22,8 @@ from genlab.objectives.corruption import Corruption, GaussianNoise, Masking, Sal
 from genlab.objectives.denoising import DenoiserObjective, Denoising
 from genlab.objectives.density_ratio import DensityRatio, shuffled
 from genlab.objectives.discretisation import Discretisation
-from genlab.objectives.elbo import ELBO, IWAE, LatentObjective, log_mean_exp
+from genlab.objectives.elbo import ELBO, IWAE, LatentObjective, divergence, log_mean_exp
+from genlab.objectives.feature_distance import feature_distance
 from genlab.objectives.gradient_penalties import (
     R1,
     R2,
@@ -59,6 +60,8 @@ __all__ = [
     "ELBO",
     "IWAE",
     "LatentObjective",
+    "divergence",
+    "feature_distance",
     "log_mean_exp",
     "next_token_nats",
     "DIP",

@@ -99,14 +99,14 @@ class AdversarialObjective:
         Args:
             critic: of (images, condition) to values (B,).
             real: data, (B, ...).
-            fake: generated, (B, ...); detached here.
+            fake: generated, (k B, ...), each datum against k of them; detached here.
             condition: of both.
             step: number of this critic step, for regularisers that are applied every n-th only.
         """
         fake = fake.detach()
         sees = self._bound(critic, condition)
         on_real, on_fake = full_precision(sees(real)), full_precision(sees(fake))
-        loss = self.loss.critic(on_real, on_fake).mean()
+        loss = self.loss.critic(on_real.repeat(len(on_fake) // len(on_real)), on_fake).mean()
         terms = {"critic_loss": loss, "critic_real": on_real.mean(), "critic_fake": on_fake.mean()}
         for regulariser in self.regularisers:
             if step % regulariser.interval == 0:

@@ -20,7 +20,7 @@ class CriticRegulariser(ABC):
 
     @abstractmethod
     def __call__(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The penalty of each sample, (B,), its weight and the interval included."""
+        """The penalty, its weight and the interval included, of each sample, (B,) or (k B,) as those that it is of."""
 
 
 def squared_gradient_norm(critic: Critic, x: Tensor) -> Tensor:
@@ -85,7 +85,8 @@ class GradientPenalty(CriticRegulariser):
     name: str = "gradient_penalty"
 
     def __call__(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        real, fake = full_precision(real), full_precision(fake)
+        fake = full_precision(fake)
+        real = full_precision(real).repeat(len(fake) // len(real), *[1] * (real.dim() - 1))
         u = expand_like(torch.rand(len(real), dtype=real.dtype, device=real.device), real)
         norm = (squared_gradient_norm(critic, torch.lerp(fake, real, u)) + 1e-12).sqrt()
         return self.weight * self.interval * (norm - self.target).square()

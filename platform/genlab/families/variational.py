@@ -1,0 +1,148 @@
+"""Latent-variable models with a likelihood p(x | z): a bound to train on, and log p(x) from below."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from genlab.core import Condition, DataSpec, LogProb, RandomStreams, require
+from genlab.families.base import OptimizerFactory
+from genlab.families.latent_variable import DecoderFactory, EncoderFactory, LatentVariableModel
+from genlab.families.schedules import Schedule
+from genlab.networks import (
+    ConvDecoder,
+    ConvEncoder,
+    DiagonalPosterior,
+    PosteriorFactory,
+    PriorFactory,
+    StandardPrior,
+)
+from genlab.objectives import ELBO, LatentObjective, log_mean_exp
+from genlab.probability import Categorical, LikelihoodFactory, bits_per_dimension
+
+
+class VariationalModel(LatentVariableModel):
+    """Base of VAEs: z ~ p(z), x ~ p(x | decoder(z)), with q(z | x) from an encoder.
+
+    Args:
+        spec: of the data.
+        encoder: makes, from the spec and a number of features, the network from x to q(z | x)'s parameters.
+        decoder: makes, from the spec, the latents' dimension and a number of channels, the network from z to
+            the likelihood's parameters.
+        likelihood: makes p(x | params) from the spec.
+        latent_dim: dimension D of z.
+        objective: the bound to train on.
+        output: whether `sample` gives the likelihood's "mean" or a "draw" of it.
+        num_importance_samples: K of `log_prob`; 1 is the ELBO.
+        chunk_size: most rows (x, z) in the decoder at once in `log_prob`, though never less than its batch.
+        optimizer: factory of the optimiser from parameters.
+        schedule: of the learning rate.
+        posterior: makes, from the latents' dimension, what turns the encoder's features into q(z | x).
+        prior: makes p(z) from the spec and the latents' dimension.
+
+    Raises:
+        UserError: a number is not positive, or `output` is neither.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec | dict[str, Any],
+        encoder: EncoderFactory = ConvEncoder,
+        decoder: DecoderFactory = ConvDecoder,
+        likelihood: LikelihoodFactory = Categorical,
+        latent_dim: int = 16,
+        objective: LatentObjective | None = None,
+        output: Literal["mean", "draw"] = "draw",
+        num_importance_samples: int = 500,
+        chunk_size: int = 4096,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        schedule: Schedule | None = None,
+        posterior: PosteriorFactory = DiagonalPosterior,
+        prior: PriorFactory = StandardPrior,
+    ):
+        super().__init__(spec, latent_dim, optimizer, schedule)
+        for name, number in {
+            "num_importance_samples": num_importance_samples,
+            "chunk_size": chunk_size,
+        }.items():
+            require(number >= 1, name, number, "a positive integer", "raise it")
+        require(output in ("mean", "draw"), "output", output, "'mean' or 'draw'", "choose one of them")
+        self.objective = objective or ELBO()
+        self.output = output
+        self.num_importance_samples = num_importance_samples
+        self.chunk_size = chunk_size
+        self.likelihood = likelihood(self.spec)
+        self.make_parts(encoder, decoder, self.likelihood.num_channels, posterior, prior)
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x | z) in nats, (K, B), of x (B, ...) under latents z (K, B, D)."""
+        rows = x.expand(len(z), *x.shape).flatten(0, 1)
+        return self.likelihood.log_prob(rows, self.decoder(z.flatten(0, 1))).view(z.shape[:-1])
+
+    def _step(self, phase: str, batch: dict[str, Tensor]) -> Tensor:
+        loss, terms = self.bound(self.data_of(batch), phase)
+        self.log_terms(phase, terms, batch)
+        return loss
+
+    def bound(self, x: Tensor, phase: str) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective on data of a phase, "train", "val" or "test", and all of its terms."""
+        posterior = self.posterior(x)
+        # Held-out losses are those of the end of a warm-up, so that they can be compared over training.
+        step = self.trainer.global_step if phase == "train" else None
+        # There may be no data: a sweep's check asks for terms alone.
+        data = getattr(self._trainer, "datamodule", None)
+        num_data = data.num_samples(phase) if hasattr(data, "num_samples") else None
+        prior = self.prior(posterior.mean)
+        losses, terms = self.objective(x, posterior, prior, self.log_likelihood, step, num_data)
+        loss = losses.mean()
+        bits = bits_per_dimension(terms["elbo"], self.spec[self.spec.data])
+        return loss, {"loss": loss, "bpd": bits, **terms}
+
+    def log_prob(
+        self,
+        x: Tensor,
+        *,
+        condition: Condition | None = None,
+        rng: RandomStreams | None = None,
+        num_samples: int | None = None,
+    ) -> LogProb:
+        """log p(x) in nats from below, (B,): log (1/K) sum_k p(x, z_k) / q(z_k | x) (Burda et al. 2016).
+
+        Args:
+            x: data, (B, ...) in [-1, 1].
+            condition: None; the model is unconditional.
+            rng: the noise of z_k, a stream per x; without it, that of seed 0.
+            num_samples: K; without it, the model's `num_importance_samples`.
+
+        Raises:
+            UserError: there is a condition, K is not positive, or not one random stream per x.
+        """
+        rng = rng or RandomStreams(0, len(x))
+        self.check_request(len(x), condition, rng)
+        count = self.num_importance_samples if num_samples is None else num_samples
+        require(count >= 1, "num_samples", count, "a positive integer", "use 500")
+        with self.evaluating():
+            weights = self._log_weights(x, count, rng.to(x.device))
+        method, kind = (f"IWAE, {count} samples", "estimate") if count > 1 else ("ELBO, 1 sample", "bound")
+        return LogProb(log_mean_exp(weights), kind, self.likelihood.measure, method)
+
+    def _log_weights(self, x: Tensor, count: int, rng: RandomStreams) -> Tensor:
+        """log p(x, z_k) / q(z_k | x) of `count` draws z_k, (K, B), a few draws at a time."""
+        posterior, weights = self.posterior(x), []
+        prior = self.prior(posterior.mean)
+        per_chunk = max(1, self.chunk_size // len(x))
+        for start in range(0, count, per_chunk):
+            eps = torch.stack([rng.normal((self.latent_dim,)) for _ in range(min(per_chunk, count - start))])
+            z, log_q = posterior.draw(eps)
+            weights.append(self.log_likelihood(x, z) - (log_q() - prior.log_prob(z)))
+        return torch.cat(weights)
+
+    def to_data(self, params: Tensor) -> Tensor:
+        """The likelihood's mean."""
+        return self.likelihood.mean(params)
+
+    def emit(self, params: Tensor, rng: RandomStreams) -> Tensor:
+        return self.to_data(params) if self.output == "mean" else self.likelihood.sample(params, rng)
+
+    def sampling_protocol(self) -> dict[str, object]:
+        return {**super().sampling_protocol(), "output": self.output}
