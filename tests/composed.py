@@ -10,7 +10,20 @@ from tests.families.test_latent_diffusion import latent_config, vae_config
 
 QUIET = {"samples": {"every_n_steps": 0}, "metrics": {"every_n_steps": 0}}
 ENCODER = {"channels": 8, "multipliers": [1, 2], "num_blocks": 1, "attention": [], "dropout": 0.1}
-FAMILIES = ("classifier", "latent", "cascade")
+LADDER = {"channels": [8, 8], "dropout": 0.1}
+HIERARCHICAL = {
+    "encoder": {"class_path": "genlab.networks.LadderEncoder", "init_args": LADDER},
+    "decoder": {
+        "class_path": "genlab.networks.LadderDecoder",
+        "init_args": {**LADDER, "num_levels": [1, 1], "latent_channels": 2, "conditional": True},
+    },
+    "objective": {
+        "class_path": "genlab.objectives.LadderELBO",
+        "init_args": {"free_bits": 0.5, "warmup": 12},
+    },
+    "num_importance_samples": 3,
+}
+FAMILIES = ("classifier", "latent", "cascade", "hierarchical")
 
 
 def config(family: str, folder: Path, fit: Callable[[Path], Any], **trainer: Any) -> dict[str, Any]:
@@ -24,6 +37,10 @@ def config(family: str, folder: Path, fit: Callable[[Path], Any], **trainer: Any
     """
     if family in tiny.MODELS:
         return tiny.config(family, **trainer)
+    if family == "hierarchical":
+        tree = tiny.config("vae", **trainer)
+        tree["model"] = {"class_path": "genlab.families.HierarchicalVAE", "init_args": HIERARCHICAL}
+        return tree
     if family == "classifier":
         tree = tiny.config("diffusion", **trainer)
         network = {"class_path": "genlab.networks.NoisyEncoder", "init_args": ENCODER}

@@ -5,6 +5,7 @@ from genlab.families.cascade import Cascade
 from genlab.families.diffusion import Diffusion
 from genlab.families.factor_vae import FactorVAE
 from genlab.families.gan import GAN
+from genlab.families.hierarchical_vae import HierarchicalVAE
 from genlab.families.latent_diffusion import LatentDiffusion
 from genlab.families.noisy_classifier import NoisyClassifier
 from genlab.families.schedules import Constant, Cosine, InverseSquareRoot
@@ -24,4 +25,5 @@ __all__ = [
     "VAE",
     "FactorVAE",
     "GAN",
+    "HierarchicalVAE",
 ]
