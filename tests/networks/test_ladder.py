@@ -101,6 +101,12 @@ def test_all_levels_are_given_the_condition():
     assert made(spec_of(1, 8, 8), [4], [1])[1].conditions == ()
 
 
+def test_each_resolution_has_latents_of_its_own():
+    levels = {"num_levels": [2, 1], "latent_channels": [1, 3]}
+    shapes = LadderDecoder(spec_of(1, 2, 2), 5, [4, 8], **levels).latent_shapes
+    assert shapes == ((3, 1, 1), (1, 2, 2), (1, 2, 2))
+
+
 def test_the_priors_start_as_standard_normals():
     walk = Walk()
     LadderDecoder(spec_of(1, 8, 8), 5, [4, 8], [1, 1], 2)(walk, 3)
@@ -112,8 +118,12 @@ def test_the_priors_start_as_standard_normals():
     [
         ({"channels": [4] * 5}, "channels: got '5 resolutions', expected 1 to 4 for images of 8x8"),
         ({"num_levels": [1]}, r"num_levels: got \[1\], expected 2 numbers, one per resolution"),
-        ({"num_levels": [0, 0]}, r"num_levels: got \[0, 0\], expected non-negative numbers, and a level"),
+        (
+            {"num_levels": [1, 0]},
+            r"num_levels: got \[1, 0\], expected non-negative numbers, and a level at the coarsest",
+        ),
         ({"latent_channels": 0}, "latent_channels: got 0"),
+        ({"latent_channels": [1, 2, 3]}, r"latent_channels: got \[1, 2, 3\], expected 2 numbers"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

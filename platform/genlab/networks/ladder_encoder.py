@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from genlab.core import DataSpec
-from genlab.networks.blocks import Downsample, ResidualBlock, coarsest
+from genlab.networks.blocks import ResidualBlock, coarsest
+
+
+def kernel_at(shape: Sequence[int]) -> int:
+    """Of convolutions on maps (C, h, w): 3, and 1 on a single position, whose neighbours are zeros."""
+    return 1 if shape[1] == shape[2] == 1 else 3
 
 
 def map_shapes(spec: DataSpec, channels: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
@@ -50,10 +55,13 @@ class LadderEncoder(nn.Module):
         self.feature_shapes = map_shapes(spec, channels)
         self.first = nn.Conv2d(spec.shape[0], channels[0], 3, padding=1)
         self.down, self.blocks = nn.ModuleList(), nn.ModuleList()
-        for before, width in zip([channels[0], *channels], channels, strict=False):
-            if len(self.blocks):
-                self.down.append(nn.Sequential(Downsample(before), nn.Conv2d(before, width, 1)))
-            blocks = [ResidualBlock(width, width, dropout=dropout) for _ in range(num_blocks)]
+        for i, shape in enumerate(self.feature_shapes):
+            if i > 0:
+                self.down.append(nn.Conv2d(channels[i - 1], channels[i], 3, stride=2, padding=1))
+            kernel, width = kernel_at(shape), channels[i]
+            blocks = [
+                ResidualBlock(width, width, dropout=dropout, kernel_size=kernel) for _ in range(num_blocks)
+            ]
             self.blocks.append(nn.Sequential(*blocks))
 
     def forward(self, x: Tensor) -> list[Tensor]:
