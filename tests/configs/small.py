@@ -14,9 +14,16 @@ STEPS = 2
 # In the place of lists of widths come lists as long, in that of counts the smallest that is one.
 WIDTHS = {"UNet": 8, "MLP": 16, "DCGANGenerator": 8, "DCGANCritic": 8, "SNGANGenerator": 8, "SNGANCritic": 8}
 WIDTHS |= {"FlowPrior": 8, "IAFPosterior": 16, "LatentCritic": 8}
-WIDTHS |= {"ConvEncoder": 4, "ConvDecoder": 4, "EDM2UNet": 8, "DiT": 16}
+WIDTHS |= {
+    "ConvEncoder": 4,
+    "ConvDecoder": 4,
+    "EDM2UNet": 8,
+    "DiT": 16,
+    "LadderEncoder": 4,
+    "LadderDecoder": 4,
+}
 COUNTS = {"num_blocks": 1, "head_dim": 8, "num_steps": 3, "num_importance_samples": 4, "num_mixtures": 1}
-COUNTS |= {"depth": 1, "num_heads": 2, "num_components": 4, "num_couplings": 2}
+COUNTS |= {"num_levels": 1, "depth": 1, "num_heads": 2, "num_components": 4, "num_couplings": 2}
 
 
 def tree(config: Path) -> dict[str, Any]:
@@ -41,7 +48,7 @@ def shrink(model: dict[str, Any]) -> list[str]:
             if argument in ("channels", "width") and name in WIDTHS:
                 small = [WIDTHS[name]] * len(value) if isinstance(value, list) else WIDTHS[name]
             elif argument in COUNTS:
-                small = COUNTS[argument]
+                small = [COUNTS[argument]] * len(value) if isinstance(value, list) else COUNTS[argument]
             else:
                 continue
             flags.append(f"--{key}.{argument}={small}")

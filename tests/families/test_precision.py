@@ -8,10 +8,12 @@ import torch
 
 from genlab.core import RandomStreams
 from genlab.data import Digits
-from genlab.families import GAN, VAE, Diffusion
+from genlab.families import GAN, VAE, Diffusion, HierarchicalVAE
 from genlab.networks import (
     DCGANCritic,
     DCGANGenerator,
+    LadderDecoder,
+    LadderEncoder,
     SNGANCritic,
     SNGANGenerator,
     UNet,
@@ -25,6 +27,11 @@ FAMILIES = {
         SPEC, partial(UNet, channels=8, multipliers=(1, 2), num_blocks=1, attention=(4,)), solver=Euler(2)
     ),
     "vae": lambda: VAE(SPEC, latent_dim=4),
+    "hierarchical": lambda: HierarchicalVAE(
+        SPEC,
+        partial(LadderEncoder, channels=(8, 8)),
+        partial(LadderDecoder, channels=(8, 8), latent_channels=2),
+    ),
     "gan": lambda: GAN(
         SPEC,
         partial(DCGANGenerator, channels=(8, 8)),

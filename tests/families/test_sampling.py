@@ -6,8 +6,16 @@ import pytest
 import torch
 
 from genlab.core import Condition, DataSpec, ModalitySpec, RandomStreams, UserError
-from genlab.families import GAN, VAE, Diffusion
-from genlab.networks import ConvDecoder, ConvEncoder, SNGANCritic, SNGANGenerator, UNet
+from genlab.families import GAN, VAE, Diffusion, HierarchicalVAE
+from genlab.networks import (
+    ConvDecoder,
+    ConvEncoder,
+    LadderDecoder,
+    LadderEncoder,
+    SNGANCritic,
+    SNGANGenerator,
+    UNet,
+)
 from genlab.solvers import Euler
 
 SPEC = DataSpec(
@@ -30,7 +38,12 @@ def gan():
     return GAN(SPEC, partial(SNGANGenerator, channels=(8, 8)), partial(SNGANCritic, channels=(8,)))
 
 
-FAMILIES = [diffusion, vae, gan]
+def hierarchical():
+    parts = {"channels": [8, 8], "dropout": 0.5}
+    return HierarchicalVAE(SPEC, partial(LadderEncoder, **parts), partial(LadderDecoder, **parts))
+
+
+FAMILIES = [diffusion, vae, gan, hierarchical]
 
 
 def made(family):

@@ -7,7 +7,11 @@ from genlab.families.density_estimator import DensityEstimator
 from genlab.families.diffusion import Diffusion
 from genlab.families.factor_vae import FactorVAE
 from genlab.families.gan import GAN
+<<<<<<< HEAD
 from genlab.families.latent_density import LatentDensity
+=======
+from genlab.families.hierarchical_vae import HierarchicalVAE
+>>>>>>> hvae
 from genlab.families.latent_diffusion import LatentDiffusion
 from genlab.families.noisy_classifier import NoisyClassifier
 from genlab.families.schedules import Constant, Cosine, InverseSquareRoot
@@ -32,4 +36,5 @@ __all__ = [
     "VAEGAN",
     "FactorVAE",
     "GAN",
+    "HierarchicalVAE",
 ]

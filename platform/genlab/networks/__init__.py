@@ -21,6 +21,8 @@ from genlab.networks.edm2 import EDM2UNet
 from genlab.networks.edm2_block import MPBlock
 from genlab.networks.embeddings import ConditionEmbedding, TimeEmbedding, VectorEmbedding
 from genlab.networks.gated_pixelcnn import GatedPixelCNN
+from genlab.networks.ladder_decoder import LadderBlock, LadderDecoder
+from genlab.networks.ladder_encoder import LadderEncoder
 from genlab.networks.made import MADE, MaskedLinear
 from genlab.networks.magnitude import MPFourier, MPLayer, mp_cat, mp_silu, mp_sum, unit_magnitude
 from genlab.networks.mlp import MLP
@@ -81,8 +83,14 @@ __all__ = [
     "zero_init",
     "ConvDecoder",
     "ConvEncoder",
+<<<<<<< HEAD
     "DenseDecoder",
     "DenseEncoder",
+=======
+    "LadderBlock",
+    "LadderDecoder",
+    "LadderEncoder",
+>>>>>>> hvae
     "ConditionalNorm",
     "DCGANCritic",
     "DCGANGenerator",

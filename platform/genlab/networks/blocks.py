@@ -41,18 +41,26 @@ class ResidualBlock(nn.Module):
         in_channels, out_channels: of the feature maps.
         embedding_dim: size of the embedding; 0 for a block without one.
         dropout: probability, before the last convolution.
+        kernel_size: of the convolutions, an odd number.
 
     Source: Dhariwal and Nichol 2021, section 3.1 (adaptive group normalisation).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, embedding_dim: int = 0, dropout: float = 0.0):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        embedding_dim: int = 0,
+        dropout: float = 0.0,
+        kernel_size: int = 3,
+    ):
         super().__init__()
         self.norm1 = group_norm(in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
         self.modulation = nn.Linear(embedding_dim, 2 * out_channels) if embedding_dim else None
         self.norm2 = group_norm(out_channels)
         self.dropout = nn.Dropout(dropout)
-        self.conv2 = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.conv2 = zero_init(nn.Conv2d(out_channels, out_channels, kernel_size, padding=kernel_size // 2))
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 

@@ -31,6 +31,7 @@ from genlab.objectives.gradient_penalties import (
     GradientPenalty,
     squared_gradient_norm,
 )
+from genlab.objectives.ladder_elbo import LadderELBO
 from genlab.objectives.latent_penalties import DIP, MMD, LatentPenalty, TotalCorrelation
 from genlab.objectives.learned_variance import LearnedVariance
 from genlab.objectives.learned_weighting import LearnedUncertainty
@@ -59,6 +60,7 @@ __all__ = [
     "Weighting",
     "ELBO",
     "IWAE",
+    "LadderELBO",
     "LatentObjective",
     "divergence",
     "feature_distance",

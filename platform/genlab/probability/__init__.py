@@ -23,6 +23,13 @@ from genlab.probability.importance_time import ImportanceTime
 from genlab.probability.interpolants import StochasticInterpolant
 from genlab.probability.kernels import gaussian_kernel, inverse_multiquadratic, maximum_mean_discrepancy
 from genlab.probability.known_kl import known_kl
+from genlab.probability.level_posteriors import (
+    AbsolutePosterior,
+    LevelPosterior,
+    PrecisionWeightedPosterior,
+    ResidualPosterior,
+)
+from genlab.probability.levels import Level
 from genlab.probability.likelihoods import (
     DiscreteLikelihood,
     Likelihood,
@@ -122,6 +129,11 @@ __all__ = [
     "gaussian_kl",
     "sampled_kl",
     "known_kl",
+    "AbsolutePosterior",
+    "Level",
+    "LevelPosterior",
+    "PrecisionWeightedPosterior",
+    "ResidualPosterior",
     "AggregatePosterior",
     "AffineAutoregressive",
     "AffineCoupling",

@@ -1,0 +1,208 @@
+"""The hierarchical VAE: a ladder of stochastic levels (Sonderby et al. 2016; Vahdat and Kautz 2020; Child 2021)."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genlab.core import Condition, DataSpec, LogProb, ModalitySpec, RandomStreams, require
+from genlab.families.base import GenerativeModel, NetworkFactory, OptimizerFactory
+from genlab.families.ladder_descent import LadderDescent
+from genlab.families.requests import Dropout, check_dropout, dropout_of
+from genlab.families.schedules import Schedule
+from genlab.networks import LadderDecoder, LadderEncoder
+from genlab.objectives import LadderELBO, log_mean_exp
+from genlab.probability import (
+    Categorical,
+    DiagonalGaussian,
+    LevelPosterior,
+    LikelihoodFactory,
+    ResidualPosterior,
+    bits_per_dimension,
+)
+
+LadderDecoderFactory = Callable[[DataSpec, int], nn.Module]
+
+
+class HierarchicalVAE(GenerativeModel):
+    """Hierarchical VAE: p(z) = prod_l p(z_l | z_<l), q(z | x) = prod_l q(z_l | z_<l, x), both from the top down.
+
+    Latents of `encode` and `decode` are the noise eps in z_l = mu_l + sigma_l eps_l of the priors, of all levels one
+    after another: standard normal under the model, whatever its levels are.
+
+    Args:
+        spec: of the data.
+        encoder: makes the network from x to features at each resolution.
+        decoder: makes, from the spec and a number of channels, the network down the levels to the likelihood's
+            parameters.
+        likelihood: makes p(x | params) from the spec.
+        posterior: how q(z_l | z_<l, x) is made from p(z_l | z_<l); None is residual.
+        objective: the bound to train on; None is the ELBO.
+        output: whether `sample` gives the likelihood's "mean" or a "draw" of it.
+        temperature: factor of the priors' standard deviations in `sample`; 0 takes their means.
+        num_importance_samples: K of `log_prob`; 1 is the ELBO.
+        chunk_size: most rows (x, z) in the decoder at once in `log_prob`, though never less than its batch.
+        label_dropout: share of training samples that lose their condition; or the share that loses each kind.
+        optimizer: factory of the optimiser from parameters.
+        schedule: of the learning rate.
+
+    Raises:
+        UserError: a number is out of its range, `output` is neither, or the networks' features differ.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec | dict[str, Any],
+        encoder: NetworkFactory = LadderEncoder,
+        decoder: LadderDecoderFactory = LadderDecoder,
+        likelihood: LikelihoodFactory = Categorical,
+        posterior: LevelPosterior | None = None,
+        objective: LadderELBO | None = None,
+        output: Literal["mean", "draw"] = "draw",
+        temperature: float = 1.0,
+        num_importance_samples: int = 500,
+        chunk_size: int = 4096,
+        label_dropout: Dropout = 0.1,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        schedule: Schedule | None = None,
+    ):
+        super().__init__(spec, optimizer, schedule)
+        numbers = {"num_importance_samples": num_importance_samples, "chunk_size": chunk_size}
+        for name, number in numbers.items():
+            require(number >= 1, name, number, "a positive integer", "raise it")
+        require(output in ("mean", "draw"), "output", output, "'mean' or 'draw'", "choose one of them")
+        require(temperature >= 0, "temperature", temperature, "a non-negative number", "use 1 for the model")
+        self.level_posterior = posterior or ResidualPosterior()
+        self.objective = objective or LadderELBO()
+        self.output, self.temperature = output, temperature
+        self.num_importance_samples, self.chunk_size = num_importance_samples, chunk_size
+        self.label_dropout = label_dropout
+        self.likelihood = likelihood(self.spec)
+        self.encoder = encoder(self.spec)
+        self.decoder = decoder(self.spec, self.likelihood.num_channels)
+        check_dropout(label_dropout, self.conditions)
+        given, taken = self.encoder.feature_shapes, self.decoder.feature_shapes
+        remedy = "give encoder and decoder the same channels"
+        require(given == taken, "encoder", given, f"the decoder's features {taken}", remedy)
+        self.latent_dim = self.descent.dim
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Those of the decoder."""
+        return self.decoder.conditions
+
+    @property
+    def descent(self) -> LadderDescent:
+        """The way down the levels."""
+        return LadderDescent(self.decoder, self.level_posterior)
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        return self.reconstruct(self.data_of(batch))
+
+    def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`loss` of a batch in nats and the objective's terms; only in the phase "train" are conditions dropped."""
+        x, condition = self.data_of(batch), self.condition_of(batch) if self.conditions else None
+        if condition is not None and phase == "train":
+            condition = condition.drop(self.label_dropout)
+        # Held-out losses are those of the end of a warm-up, so that they can be compared over training.
+        step = self.trainer.global_step if phase == "train" else None
+
+        def choose(_: int, prior: DiagonalGaussian, posterior: DiagonalGaussian) -> Tensor:
+            return posterior.sample(torch.randn_like(posterior.mean))
+
+        params, levels = self.descent(choose, len(x), self.encoder(x), condition)
+        reconstruction = -self.likelihood.log_prob(x, params)
+        loss, terms = self.objective(reconstruction, torch.stack([level.kl() for level in levels]), step)
+        bits = bits_per_dimension(terms["elbo"], self.spec[self.spec.data])
+        return {"loss": loss.mean(), "bpd": bits, **terms}
+
+    def log_prob(
+        self,
+        x: Tensor,
+        *,
+        condition: Condition | None = None,
+        rng: RandomStreams | None = None,
+        num_samples: int | None = None,
+    ) -> LogProb:
+        """log p(x) in nats from below, (B,): log (1/K) sum_k p(x, z_k) / q(z_k | x) (Burda et al. 2016).
+
+        Args:
+            x: data, (B, ...) in [-1, 1].
+            condition: of each x, or None for the unconditional model.
+            rng: the noise of z_k, a stream per x; without it, that of seed 0.
+            num_samples: K; without it, the model's `num_importance_samples`.
+
+        Raises:
+            UserError: K is not positive, or rng or the condition are for another number of data.
+        """
+        rng = rng or RandomStreams(0, len(x))
+        self.check_request(len(x), condition, rng)
+        count = self.num_importance_samples if num_samples is None else num_samples
+        require(count >= 1, "num_samples", count, "a positive integer", "use 500")
+        with self.evaluating():
+            weights = self._log_weights(x, count, rng.to(x.device), condition)
+        method, kind = (f"IWAE, {count} samples", "estimate") if count > 1 else ("ELBO, 1 sample", "bound")
+        return LogProb(log_mean_exp(weights), kind, self.likelihood.measure, method)
+
+    def _log_weights(self, x: Tensor, count: int, rng: RandomStreams, condition: Condition | None) -> Tensor:
+        """log p(x, z_k) / q(z_k | x) of `count` draws z_k, (K, B), a few draws at a time."""
+        features, weights = self.encoder(x), []
+        per_chunk = max(1, self.chunk_size // len(x))
+        for start in range(0, count, per_chunk):
+            k = min(per_chunk, count - start)
+            eps = self.descent.maps(torch.cat([rng.normal((self.latent_dim,)) for _ in range(k)]))
+            rows = [f.repeat(k, *[1] * (f.ndim - 1)) for f in features]
+            params, levels = self.descent(
+                lambda i, prior, posterior, eps=eps: posterior.sample(eps[i]),
+                k * len(x),
+                rows,
+                None if condition is None else condition.repeat(k),
+            )
+            likelihood = self.likelihood.log_prob(x.repeat(k, *[1] * (x.ndim - 1)), params)
+            weights.append((likelihood + sum(level.log_weight() for level in levels)).view(k, len(x)))
+        return torch.cat(weights)
+
+    def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
+        """Data from the prior at the model's temperature, (num_samples, *spec.shape) in [-1, 1].
+
+        Args:
+            num_samples: how many, as many as rng has streams.
+            condition: theirs, or None for the unconditional model; one that never loses labels in training draws
+                classes evenly.
+            rng: where the noise comes from.
+
+        Raises:
+            UserError: rng or the condition are for another number of samples, or the model is unconditional.
+        """
+        self.check_request(num_samples, condition, rng)
+        rng = rng.to(self.device)
+        if condition is not None:
+            condition = condition.to(self.device)
+        elif self.conditional and dropout_of("label", self.label_dropout) == 0:
+            condition = Condition(label=rng.integers(self.spec.num_classes))
+        with self.evaluating():
+            params = self.descent.from_noise(self.temperature * rng.normal((self.latent_dim,)), condition)
+            mean = self.output == "mean"
+            return self.likelihood.mean(params) if mean else self.likelihood.sample(params, rng)
+
+    def sampling_protocol(self) -> dict[str, object]:
+        return {"solver": "ancestral", "nfe": 1, "output": self.output, "temperature": self.temperature}
+
+    @property
+    def latent_spec(self) -> DataSpec:
+        """(D,), of all levels together."""
+        return DataSpec(self.spec.name, {"latent": ModalitySpec((self.latent_dim,))})
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The priors' noise that gives the posteriors' means, (B, D), each level given the means above it."""
+        _, levels = self.descent(lambda _, prior, posterior: posterior.mean, len(x), self.encoder(x))
+        return torch.cat([level.noise() for level in levels], 1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The likelihood's mean, (B, C, ...) in [-1, 1], of latents as `encode` gives them."""
+        return self.likelihood.mean(self.descent.from_noise(z))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The decoding of the posteriors' means."""
+        return self.decode(self.encode(x))
