@@ -32,7 +32,17 @@ from genlab.families.ranks import average_over_ranks
 # Methods of a family that use its weights; each gathers and frees those that belong to no block.
 METHODS = (
     *("training_step", "validation_step", "test_step", "predict_step"),
-    *("sample", "sample_path", "log_prob", "encode", "decode", "reconstruct", "energy"),
+    *(
+        "sample",
+        "sample_path",
+        "log_prob",
+        "encode",
+        "decode",
+        "reconstruct",
+        "energy",
+        "tokenize",
+        "detokenize",
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from genlab.families.autoregressive import Autoregressive
 from genlab.families.cascade import Cascade
+from genlab.families.coarse_to_fine import CoarseToFine
 from genlab.families.diffusion import Diffusion
 from genlab.families.factor_vae import FactorVAE
 from genlab.families.gan import GAN
@@ -10,6 +11,8 @@ from genlab.families.noisy_classifier import NoisyClassifier
 from genlab.families.schedules import Constant, Cosine, InverseSquareRoot
 from genlab.families.token_prior import TokenPrior
 from genlab.families.vae import VAE
+from genlab.families.vqgan import VQGAN
+from genlab.families.vqvae import VQVAE
 
 __all__ = [
     "Autoregressive",
@@ -22,6 +25,9 @@ __all__ = [
     "NoisyClassifier",
     "TokenPrior",
     "VAE",
+    "VQGAN",
+    "VQVAE",
+    "CoarseToFine",
     "FactorVAE",
     "GAN",
 ]

@@ -18,11 +18,13 @@ from genlab.networks.dit_block import DiTBlock
 from genlab.networks.edm2 import EDM2UNet
 from genlab.networks.edm2_block import MPBlock
 from genlab.networks.embeddings import ConditionEmbedding, TimeEmbedding, VectorEmbedding
+from genlab.networks.feature_maps import MapDecoder, MapEncoder
 from genlab.networks.gated_pixelcnn import GatedPixelCNN
 from genlab.networks.made import MADE, MaskedLinear
 from genlab.networks.magnitude import MPFourier, MPLayer, mp_cat, mp_silu, mp_sum, unit_magnitude
 from genlab.networks.mlp import MLP
 from genlab.networks.noisy_encoder import NoisyEncoder
+from genlab.networks.patch_critic import PatchCritic
 from genlab.networks.perceptron import LatentCritic, perceptron
 from genlab.networks.posteriors import (
     DiagonalPosterior,
@@ -34,7 +36,9 @@ from genlab.networks.posteriors import (
 from genlab.networks.priors import FlowPrior, Prior, PriorFactory, StandardPrior, VampPrior
 from genlab.networks.quantisers import (
     FiniteScalar,
+    HierarchicalQuantiser,
     LookupFree,
+    MapQuantiser,
     Quantised,
     Quantiser,
     ResidualQuantiser,
@@ -87,6 +91,11 @@ __all__ = [
     "spectral_norm",
     "CausalBlock",
     "FiniteScalar",
+    "HierarchicalQuantiser",
+    "MapDecoder",
+    "MapEncoder",
+    "MapQuantiser",
+    "PatchCritic",
     "GatedPixelCNN",
     "KeyValueCache",
     "LookupFree",
