@@ -15,8 +15,11 @@ STEPS = 2
 WIDTHS = {"UNet": 8, "MLP": 16, "DCGANGenerator": 8, "DCGANCritic": 8, "SNGANGenerator": 8, "SNGANCritic": 8}
 WIDTHS |= {"FlowPrior": 8, "IAFPosterior": 16, "LatentCritic": 8}
 WIDTHS |= {"ConvEncoder": 4, "ConvDecoder": 4, "EDM2UNet": 8, "DiT": 16}
+WIDTHS |= {"MapEncoder": 8, "MapDecoder": 8, "HierarchicalQuantiser": 8, "PatchCritic": 8}
+WIDTHS |= {"TokenTransformer": 16, "GatedPixelCNN": 8}
+FIRST_STAGES = ("VQVAE", "VQGAN")
 COUNTS = {"num_blocks": 1, "head_dim": 8, "num_steps": 3, "num_importance_samples": 4, "num_mixtures": 1}
-COUNTS |= {"depth": 1, "num_heads": 2, "num_components": 4, "num_couplings": 2}
+COUNTS |= {"depth": 1, "num_heads": 2, "num_components": 4, "num_couplings": 2, "num_layers": 2}
 
 
 def tree(config: Path) -> dict[str, Any]:
@@ -59,7 +62,7 @@ def named_runs(node: Any, key: str) -> dict[str, str]:
 
 def samples(config: Path) -> bool:
     """Whether the family samples."""
-    return not tree(config)["model"]["class_path"].endswith("Classifier")
+    return not tree(config)["model"]["class_path"].endswith(("Classifier", *FIRST_STAGES))
 
 
 def flags(config: Path, data: Path, runs: Path) -> list[str]:
@@ -86,15 +89,22 @@ def flags(config: Path, data: Path, runs: Path) -> list[str]:
     ]
     if "digits" not in config.stem:  # Inception's weights would have to be downloaded
         words.append("--metrics.extractor=genlab.metrics.Pixels")
-    kind = wanted["data"]["class_path"].rsplit(".", 1)[-1]
-    if kind == "Coupled":
+    objective = wanted["model"]["init_args"].get("objective")
+    if isinstance(objective, dict) and "perceptual" in objective.get(
+        "init_args", {}
+    ):  # VGG's weights, likewise
+        words.append("--model.objective.init_args.perceptual=null")
+    key = data_key(wanted)
+    inner = wanted["data"] if key == "data" else wanted["data"]["init_args"]["data"]
+    kind = inner["class_path"].rsplit(".", 1)[-1]
+    if wanted["data"]["class_path"].endswith("Coupled"):
         words.append("--data.num_pairs=16")
     if kind in ("MNIST", "CIFAR10", "CelebA"):
-        words += [f"--data.root={data}", "--data.download=false", "--data.verify=false"]
+        words += [f"--{key}.root={data}", f"--{key}.download=false", f"--{key}.verify=false"]
     if kind == "ImageFolder":
-        words += [f"--data.paths={data / 'images'}", "--data.shares=[2, 1, 1]"]
+        words += [f"--{key}.paths={data / 'images'}", f"--{key}.shares=[2, 1, 1]"]
     if kind in ("CelebA", "ImageFolder"):
-        words += ["--data.num_workers=0", "--data.size=32"]  # the least that has all levels of attention
+        words += [f"--{key}.num_workers=0", f"--{key}.size=32"]  # the least that has all levels of attention
     return words
 
 

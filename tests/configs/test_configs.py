@@ -122,20 +122,32 @@ def eight_gpus(config: Path) -> list[str]:
     return re.findall(r"--\S+=\S+", text.group())
 
 
+def trained(model: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the model, or of its prior."""
+    arguments = model["init_args"]
+    return arguments["prior"]["init_args"] if "first_stage" in arguments else arguments
+
+
+def innermost(data: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the data set, which may be within another one."""
+    arguments = data["init_args"]
+    return arguments["data"]["init_args"] if "data" in arguments else arguments
+
+
 @pytest.mark.parametrize("config", EIGHT, ids=name_of)
 def test_header_sizes_it_for_eight_gpus(config: Path, lightning: Any):
     """The flags are those of the parser, and leave enough validations and scores in a run of fewer steps."""
     shown = lightning("fit", "--config", config, *eight_gpus(config), "--print_config")
     assert shown.status == 0, shown.err
     eight, one = yaml.safe_load(shown.out), tree(config)
-    trainer, model = eight["trainer"], eight["model"]["init_args"]
+    trainer, model, before_model = eight["trainer"], trained(eight["model"]), trained(one["model"])
     assert (str(trainer["devices"]), trainer["strategy"]) == ("8", "ddp")
-    batch, before = eight["data"]["init_args"]["batch_size"], one["data"]["init_args"]["batch_size"]
+    batch, before = (innermost(config["data"])["batch_size"] for config in (eight, one))
     assert batch % 8 == 0
     assert batch > before, "the batch is that of all GPUs"
     assert trainer["max_steps"] < one["trainer"]["max_steps"]
     assert trainer["max_steps"] * batch >= one["trainer"]["max_steps"] * before, "as many images at least"
-    assert model["optimizer"]["init_args"]["lr"] > one["model"]["init_args"]["optimizer"]["init_args"]["lr"]
+    assert model["optimizer"]["init_args"]["lr"] > before_model["optimizer"]["init_args"]["lr"]
     if "total" in model["schedule"]["init_args"]:
         assert model["schedule"]["init_args"]["total"] == trainer["max_steps"]
     if "Batch" in json.dumps(model) or model.get("generator", {}).get("init_args", {}).get("norm") == "batch":

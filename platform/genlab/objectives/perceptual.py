@@ -58,9 +58,10 @@ def stages(state: dict[str, Tensor]) -> nn.ModuleList:
     """VGG-16's five groups of convolutions, frozen, from the state dict of torchvision's whole network."""
     from torchvision.models import vgg16
 
-    features = vgg16(weights=None).features
+    with torch.device("meta"):  # most of its weights are the classifier's, which are not needed
+        features = vgg16(weights=None).features
     wanted = {name.removeprefix("features."): x for name, x in state.items() if name.startswith("features.")}
-    features.load_state_dict(wanted)
+    features.load_state_dict(wanted, assign=True)
     for layer in features:
         if isinstance(layer, nn.ReLU):
             layer.inplace = False
