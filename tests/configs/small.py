@@ -93,7 +93,7 @@ def flags(config: Path, data: Path, runs: Path) -> list[str]:
     if isinstance(objective, dict) and "perceptual" in objective.get(
         "init_args", {}
     ):  # VGG's weights, likewise
-        words.append("--model.objective.init_args.perceptual=null")
+        words.append("--model.objective.init_args.perceptual_weight=0")
     key = data_key(wanted)
     inner = wanted["data"] if key == "data" else wanted["data"]["init_args"]["data"]
     kind = inner["class_path"].rsplit(".", 1)[-1]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genlab.core import full_precision, invalid, require
+from genlab.objectives.quantisation import Perceptual
 
 BACKBONE = "vgg16-397923af.pth"  # as torchvision names it in torch's hub cache
 STAGES = (4, 9, 16, 23, 30)  # where VGG-16's five groups of convolutions end
@@ -14,7 +15,7 @@ STAGES = (4, 9, 16, 23, 30)  # where VGG-16's five groups of convolutions end
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
-class LPIPS:
+class LPIPS(Perceptual):
     """d(x, y) = sum_l mean over positions of w_l . (f_l(x) - f_l(y))^2, f_l VGG-16's features of unit length.
 
     Grey images are shown in three equal channels. The network is built when it is first used; it belongs to no
@@ -37,7 +38,6 @@ class LPIPS:
         self.weights, self._stages, self._heads = weights, None, None
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Of images (B, C, H, W) in [-1, 1], per sample, (B,); gradients reach both."""
         with torch.autocast(x.device.type, enabled=False):
             return self._distance(full_precision(x), full_precision(y))
 

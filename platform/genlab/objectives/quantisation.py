@@ -1,5 +1,6 @@
 """What autoencoders with codes are trained by."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,12 +18,12 @@ class Codes(Protocol):
     entropy: Tensor
 
 
-class Perceptual(Protocol):
+class Perceptual(ABC):
     """A distance of images as people see them."""
 
+    @abstractmethod
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Of images (B, C, H, W) in [-1, 1], per sample, (B,)."""
-        ...
+        """Of images (B, C, H, W) in [-1, 1], per sample, (B,); gradients reach both."""
 
 
 class QuantisedReconstruction:
