@@ -1,4 +1,4 @@
-"""Small complete configs of the families that tests/tiny.py leaves out: of two, a part is another run's model."""
+"""Small complete configs of the families that tests/tiny.py leaves out; a part of some is another run's model."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -9,37 +9,91 @@ from tests import tiny
 from tests.families.test_cascade import cascade_config
 from tests.families.test_latent_diffusion import latent_config, vae_config
 
+Tree = dict[str, Any]
 QUIET = {"samples": {"every_n_steps": 0}, "metrics": {"every_n_steps": 0}}
-ENCODER = {"channels": 8, "multipliers": [1, 2], "num_blocks": 1, "attention": [], "dropout": 0.1}
+
+
+def part(path: str, **arguments: Any) -> Tree:
+    """A node of a config."""
+    return {"class_path": f"genlab.{path}", "init_args": arguments}
+
+
 CHANNELS = {"channels": [8, 16]}
-MODELS: dict[str, dict[str, Any]] = {
-    "autoregressive": {
-        "class_path": "genlab.families.Autoregressive",
-        "init_args": {
-            "network": {
-                "class_path": "genlab.networks.TokenTransformer",
-                "init_args": {"depth": 2, "width": 16, "num_heads": 2, "dropout": 0.1},
-            },
-        },
-    },
-    "factor_vae": {
-        "class_path": "genlab.families.FactorVAE",
-        "init_args": {
-            "encoder": {"class_path": "genlab.networks.ConvEncoder", "init_args": CHANNELS},
-            "decoder": {"class_path": "genlab.networks.ConvDecoder", "init_args": CHANNELS},
-            "critic": {
-                "class_path": "genlab.networks.LatentCritic",
-                "init_args": {"width": 16, "num_layers": 2},
-            },
-            "latent_dim": 4,
-            "num_importance_samples": 5,
-        },
-    },
+MAPS = {"channels": [8, 8], "num_blocks": 1, "dropout": 0.1}
+LADDER = {"channels": [8, 8], "dropout": 0.1}
+TRANSFORMER = part("networks.TokenTransformer", depth=1, width=16, num_heads=2, dropout=0.1)
+CODEBOOK = part("networks.VectorQuantiser", dim=4, num_codes=8, dead_below=0.3)
+LEVELS = part("networks.HierarchicalQuantiser", quantisers=[CODEBOOK, CODEBOOK], channels=8, dropout=0.1)
+QUANTISED = {
+    "encoder": part("networks.MapEncoder", **MAPS),
+    "quantiser": CODEBOOK,
+    "decoder": part("networks.MapDecoder", **MAPS),
 }
-FAMILIES = ("classifier", "latent", "cascade", "autoencoder", "density", *MODELS)
+# A denoising autoencoder with a contractive penalty.
+AUTOENCODER = part(
+    "families.Autoencoder",
+    latent_dim=4,
+    objective=part(
+        "objectives.Reconstruction",
+        corruption="genlab.objectives.GaussianNoise",
+        penalties=[part("objectives.Contractive", num_probes=1)],
+    ),
+)
+MODELS: dict[str, Tree] = {
+    "classifier": part(
+        "families.NoisyClassifier",
+        network=part(
+            "networks.NoisyEncoder", channels=8, multipliers=[1, 2], num_blocks=1, attention=[], dropout=0.1
+        ),
+        schedule=tiny.MODELS["diffusion"]["init_args"]["schedule"],
+    ),
+    "autoregressive": part("families.Autoregressive", network=TRANSFORMER),
+    "factor_vae": part(
+        "families.FactorVAE",
+        encoder=part("networks.ConvEncoder", **CHANNELS),
+        decoder=part("networks.ConvDecoder", **CHANNELS),
+        critic=part("networks.LatentCritic", width=16, num_layers=2),
+        latent_dim=4,
+        num_importance_samples=5,
+    ),
+    "vaegan": part("families.VAEGAN", latent_dim=4, critic=tiny.MODELS["gan"]["init_args"]["critic"]),
+    "hierarchical": part(
+        "families.HierarchicalVAE",
+        encoder=part("networks.LadderEncoder", **LADDER),
+        decoder=part(
+            "networks.LadderDecoder", **LADDER, num_levels=[1, 1], latent_channels=2, conditional=True
+        ),
+        objective=part("objectives.LadderELBO", free_bits=0.5, warmup=12),
+        num_importance_samples=3,
+    ),
+    "autoencoder": AUTOENCODER,
+    "vqvae": part("families.VQVAE", **QUANTISED),
+    "vqgan": part(
+        "families.VQGAN",
+        **QUANTISED,
+        critic=part("networks.PatchCritic", channels=[8], norm="spectral"),
+        critic_start=3,
+    ),
+}
+# What models made from another run's model are made from, by family.
+FIRST_STAGES: dict[str, Tree] = {
+    "density": AUTOENCODER,
+    "token_prior": MODELS["vqvae"],
+    "coarse_to_fine": part("families.VQVAE", **QUANTISED | {"quantiser": LEVELS}),
+}
+PRIOR = part("families.Autoregressive", network=TRANSFORMER, label_dropout={"label": 0.1})
+PRIORS: dict[str, tuple[str, Tree]] = {
+    "density": (
+        "LatentDensity",
+        part("families.DensityEstimator", density=part("networks.MixtureDensity", num_components=2)),
+    ),
+    "token_prior": ("TokenPrior", PRIOR),
+    "coarse_to_fine": ("TokenPrior", part("families.CoarseToFine", coarse=PRIOR, fine=PRIOR)),
+}
+FAMILIES = (*MODELS, "latent", "cascade", *PRIORS)
 
 
-def config(family: str, folder: Path, fit: Callable[[Path], Any], **trainer: Any) -> dict[str, Any]:
+def config(family: str, folder: Path, fit: Callable[[Path], Any], **trainer: Any) -> Tree:
     """A config of one of `FAMILIES` or of `tiny.MODELS`.
 
     Args:
@@ -51,49 +105,26 @@ def config(family: str, folder: Path, fit: Callable[[Path], Any], **trainer: Any
     if family in tiny.MODELS:
         return tiny.config(family, **trainer)
     if family in MODELS:
-        return tiny.config("vae", **trainer) | {"model": deepcopy(MODELS[family])}
-    if family == "classifier":
-        tree = tiny.config("diffusion", **trainer)
-        network = {"class_path": "genlab.networks.NoisyEncoder", "init_args": ENCODER}
-        schedule = tree["model"]["init_args"]["schedule"]
-        arguments = {"network": network, "schedule": schedule}
-        tree["model"] = {"class_path": "genlab.families.NoisyClassifier", "init_args": arguments}
-        return tree
-    if family in ("autoencoder", "density"):
-        tree = autoencoder_config(**trainer)
-        if family == "autoencoder":
-            return tree
-        first = autoencoder_config(max_steps=4) | QUIET
-        first["run"] = {"root": str(folder), "id": "first", "wandb": "off"}
-        path = tiny.write(folder / "first_of_density.yaml", first)
-        fit(path)
-        return density_config(folder / path.stem / "first", **trainer)
-    latent = family == "latent"
-    first = vae_config(max_steps=6) if latent else tiny.config("diffusion", max_steps=4) | QUIET
-    first["run"] = {"root": str(folder), "id": "first", "wandb": "off"}
-    path = tiny.write(folder / f"first_of_{family}.yaml", first)
+        return of_model(MODELS[family], **trainer)
+    if family == "cascade":
+        return cascade_config(fitted(family, tiny.config("diffusion", max_steps=4), folder, fit), **trainer)
+    if family == "latent":
+        return latent_config(fitted(family, vae_config(max_steps=6), folder, fit), **trainer)
+    first = fitted(family, of_model(FIRST_STAGES[family], max_steps=6), folder, fit)
+    name, prior = PRIORS[family]
+    stage = part("core.Frozen", checkpoint=str(first))
+    tree = of_model(part(f"families.{name}", first_stage=stage, prior=deepcopy(prior)), **trainer)
+    return tree | {"data": part("data.Encoded", data=tree["data"], shard_size=100)}
+
+
+def of_model(model: Tree, **trainer: Any) -> Tree:
+    """A complete config of a model on a few digits."""
+    return tiny.config("vae", **trainer) | {"model": deepcopy(model)}
+
+
+def fitted(family: str, tree: Tree, folder: Path, fit: Callable[[Path], Any]) -> Path:
+    """The run of a first stage's training."""
+    run = {"root": str(folder), "id": "first", "wandb": "off"}
+    path = tiny.write(folder / f"first_of_{family}.yaml", tree | QUIET | {"run": run})
     fit(path)
-    return (latent_config if latent else cascade_config)(folder / path.stem / "first", **trainer)
-
-
-def autoencoder_config(**trainer: Any) -> dict[str, Any]:
-    """A denoising autoencoder with a contractive penalty."""
-    tree = tiny.config("vae", **trainer)
-    penalty = {"class_path": "genlab.objectives.Contractive", "init_args": {"num_probes": 1}}
-    parts = {"corruption": "genlab.objectives.GaussianNoise", "penalties": [penalty]}
-    objective = {"class_path": "genlab.objectives.Reconstruction", "init_args": parts}
-    arguments = {"latent_dim": 4, "objective": objective}
-    tree["model"] = {"class_path": "genlab.families.Autoencoder", "init_args": arguments}
-    return tree
-
-
-def density_config(checkpoint: Path, **trainer: Any) -> dict[str, Any]:
-    """A mixture of a first stage's latents, two components a class."""
-    tree = tiny.config("vae", **trainer)
-    frozen = {"class_path": "genlab.core.Frozen", "init_args": {"checkpoint": str(checkpoint)}}
-    mixture = {"class_path": "genlab.networks.MixtureDensity", "init_args": {"num_components": 2}}
-    prior = {"class_path": "genlab.families.DensityEstimator", "init_args": {"density": mixture}}
-    arguments = {"first_stage": frozen, "prior": prior}
-    tree["model"] = {"class_path": "genlab.families.LatentDensity", "init_args": arguments}
-    tree["data"] = {"class_path": "genlab.data.Encoded", "init_args": {"data": tree["data"]}}
-    return tree
+    return folder / path.stem / "first"

@@ -22,8 +22,18 @@ WIDTHS |= {
     "LadderEncoder": 4,
     "LadderDecoder": 4,
 }
+WIDTHS |= {"MapEncoder": 8, "MapDecoder": 8, "HierarchicalQuantiser": 8, "PatchCritic": 8}
+WIDTHS |= {"TokenTransformer": 16, "GatedPixelCNN": 8}
+FIRST_STAGES = ("VQVAE", "VQGAN", ".Autoencoder")
 COUNTS = {"num_blocks": 1, "head_dim": 8, "num_steps": 3, "num_importance_samples": 4, "num_mixtures": 1}
-COUNTS |= {"num_levels": 1, "depth": 1, "num_heads": 2, "num_components": 4, "num_couplings": 2}
+COUNTS |= {
+    "depth": 1,
+    "num_heads": 2,
+    "num_components": 4,
+    "num_couplings": 2,
+    "num_layers": 2,
+    "num_levels": 1,
+}
 
 
 def tree(config: Path) -> dict[str, Any]:
@@ -66,7 +76,7 @@ def named_runs(node: Any, key: str) -> dict[str, str]:
 
 def samples(config: Path) -> bool:
     """Whether the family samples."""
-    return not tree(config)["model"]["class_path"].endswith(("Classifier", ".Autoencoder"))
+    return not tree(config)["model"]["class_path"].endswith(("Classifier", *FIRST_STAGES))
 
 
 def flags(config: Path, data: Path, runs: Path) -> list[str]:
@@ -93,6 +103,11 @@ def flags(config: Path, data: Path, runs: Path) -> list[str]:
     ]
     if "digits" not in config.stem:  # Inception's weights would have to be downloaded
         words.append("--metrics.extractor=genlab.metrics.Pixels")
+    objective = wanted["model"]["init_args"].get("objective")
+    if isinstance(objective, dict) and "perceptual" in objective.get(
+        "init_args", {}
+    ):  # VGG's weights, likewise
+        words.append("--model.objective.init_args.perceptual_weight=0")
     if wanted["data"]["class_path"].endswith(".Coupled"):
         words.append("--data.num_pairs=16")
     key, inner = data_key(wanted), wanted["data"].get("init_args", {}).get("data", wanted["data"])

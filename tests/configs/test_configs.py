@@ -123,13 +123,15 @@ def eight_gpus(config: Path) -> list[str]:
 
 
 def trained(model: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of what has the optimiser: of a model on a frozen stage, of its prior."""
-    return model["prior"]["init_args"] if "first_stage" in model else model
+    """The arguments of the model, or of its prior."""
+    arguments = model["init_args"]
+    return arguments["prior"]["init_args"] if "first_stage" in arguments else arguments
 
 
 def innermost(data: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a data set, or of the one that it is made from."""
-    return data["data"]["init_args"] if "data" in data else data
+    """The arguments of the data set, which may be within another one."""
+    arguments = data["init_args"]
+    return arguments["data"]["init_args"] if "data" in arguments else arguments
 
 
 @pytest.mark.parametrize("config", EIGHT, ids=name_of)
@@ -138,17 +140,14 @@ def test_header_sizes_it_for_eight_gpus(config: Path, lightning: Any):
     shown = lightning("fit", "--config", config, *eight_gpus(config), "--print_config")
     assert shown.status == 0, shown.err
     eight, one = yaml.safe_load(shown.out), tree(config)
-    trainer, model = eight["trainer"], trained(eight["model"]["init_args"])
+    trainer, model, before_model = eight["trainer"], trained(eight["model"]), trained(one["model"])
     assert (str(trainer["devices"]), trainer["strategy"]) == ("8", "ddp")
-    batch, before = (innermost(sections["data"]["init_args"])["batch_size"] for sections in (eight, one))
+    batch, before = (innermost(config["data"])["batch_size"] for config in (eight, one))
     assert batch % 8 == 0
     assert batch > before, "the batch is that of all GPUs"
     assert trainer["max_steps"] < one["trainer"]["max_steps"]
     assert trainer["max_steps"] * batch >= one["trainer"]["max_steps"] * before, "as many images at least"
-    assert (
-        model["optimizer"]["init_args"]["lr"]
-        > trained(one["model"]["init_args"])["optimizer"]["init_args"]["lr"]
-    )
+    assert model["optimizer"]["init_args"]["lr"] > before_model["optimizer"]["init_args"]["lr"]
     if "total" in model["schedule"]["init_args"]:
         assert model["schedule"]["init_args"]["total"] == trainer["max_steps"]
     if "Batch" in json.dumps(model) or model.get("generator", {}).get("init_args", {}).get("norm") == "batch":

@@ -33,6 +33,9 @@ def test_dequantised_values_fill_their_bins_evenly():
 def test_primitives_rebuild_the_spec():
     spec = DataSpec("x", {"image": ModalitySpec((3, 4, 4), 256), "label": ModalitySpec((), 0, 2, ("a", "b"))})
     assert DataSpec.of(spec.to_dict()) == spec
+    tokens = DataSpec("x", {"tokens": ModalitySpec((5,), num_classes=8, grids=((1, 1), (2, 2)))})
+    assert DataSpec.of(tokens.to_dict()) == tokens
+    assert tokens.to_dict()["modalities"]["tokens"]["grids"] == [[1, 1], [2, 2]], "primitives of YAML"
     with pytest.raises(UserError, match="spec: got"):
         DataSpec.of({"nonsense": 1})
     with pytest.raises(UserError, match="has no 'text'"):

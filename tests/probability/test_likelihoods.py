@@ -14,6 +14,7 @@ from genlab.probability import (
     Categorical,
     DiscretisedLogistic,
     Gaussian,
+    Laplace,
     bits_per_dimension,
 )
 
@@ -164,3 +165,30 @@ def test_uniform_levels_cost_log2_k_bits():
 def test_wrong_arguments_are_named(make, argument):
     with pytest.raises(UserError, match=argument):
         make()
+
+
+def test_laplace_bounds_the_probability_of_levels_by_its_mean_over_the_bin():
+    """Against the integral over the bin of log w p(x + u), and below the bin's probability."""
+    likelihood = Laplace(spec_of((1, 1, 7), 5), scale=0.3)
+    mean = torch.tensor([[[[-0.9, -0.4, -0.05, 0.0, 0.1, 0.33, 2.0]]]], dtype=torch.float64)
+    x, width = torch.zeros_like(mean), 0.4
+    u = (torch.arange(20001, dtype=torch.float64) / 20000 - 0.5) * width
+    law = torch.distributions.Laplace(mean[..., None], torch.tensor(0.3, dtype=torch.float64))
+    inside = law.log_prob(x[..., None] + u) + math.log(width)
+    expected = torch.trapezoid(inside, u, dim=-1).sum() / width
+    torch.testing.assert_close(likelihood.log_prob(x, mean), expected[None], rtol=1e-6, atol=0)
+    probability = (law.cdf(x[..., None] + width / 2) - law.cdf(x[..., None] - width / 2)).log().sum()
+    assert likelihood.measure == "dequantised"
+    assert likelihood.log_prob(x, mean)[0] < probability
+
+
+def test_laplace_draws_have_its_spread():
+    likelihood = Laplace(DataSpec("x", {"image": ModalitySpec((1, 1, 1))}), scale=0.05)
+    params = torch.full((20000, 1, 1, 1), 0.25)
+    drawn = likelihood.sample(params, RandomStreams(0, 20000)).flatten()
+    assert drawn.mean().item() == pytest.approx(0.25, abs=0.002)
+    assert (drawn - 0.25).abs().mean().item() == pytest.approx(0.05, rel=0.03)
+    assert stats.kstest(drawn.numpy(), stats.laplace(0.25, 0.05).cdf).pvalue > 0.01
+    assert likelihood.measure == "density"
+    with pytest.raises(UserError, match="scale: got 0"):
+        Laplace(spec_of((1, 1, 1), 0), scale=0)

@@ -42,9 +42,10 @@ def averaged_tensors(pl_module: pl.LightningModule) -> dict[str, Tensor]:
     """The live tensors that are averaged, by their names in the state dict.
 
     These are the trainable parameters of the modules that `HasAveragedModules` names (of the whole module
-    without that capability), and the running mean and variance of their batch norms, which must follow the
-    averaged weights. Other buffers stay as they are: constants, counters, and spectral norm's vectors, whose
-    unit length an average would lose.
+    without that capability), the running mean and variance of their batch norms, which must follow the averaged
+    weights, and the buffers that a module names in its attribute `averaged_buffers`: what learns without gradients,
+    as a codebook. Other buffers stay as they are: constants, counters, and spectral norm's vectors, whose unit
+    length an average would lose.
     """
     roots = pl_module.averaged_modules() if isinstance(pl_module, HasAveragedModules) else [""]
     found: dict[str, Tensor] = {}
@@ -56,6 +57,7 @@ def averaged_tensors(pl_module: pl.LightningModule) -> dict[str, Tensor]:
                 trained |= {
                     name: b for name, b in module.named_buffers(recurse=False) if b.is_floating_point()
                 }
+            trained |= {name: module.get_buffer(name) for name in getattr(module, "averaged_buffers", ())}
             found |= {f"{prefix}.{name}".lstrip("."): tensor for name, tensor in trained.items()}
     unique: dict[int, str] = {}  # tied weights have several names; the first one counts
     for name, tensor in found.items():

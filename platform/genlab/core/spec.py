@@ -22,6 +22,7 @@ class ModalitySpec:
         num_classes: for labels, how many; 0 elsewhere.
         names: of the classes, or of the factors, where they have any.
         sizes: for the factors that data were made from, how many values each of them has; () elsewhere.
+        grids: for a sequence of tokens that lie on several grids, one after another, their shapes; () elsewhere.
     """
 
     shape: tuple[int, ...] = ()
@@ -29,6 +30,7 @@ class ModalitySpec:
     num_classes: int = 0
     names: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
+    grids: tuple[tuple[int, ...], ...] = ()
 
     @property
     def num_values(self) -> int:
@@ -89,6 +91,7 @@ class DataSpec:
                     m.get("num_classes", 0),
                     tuple(m.get("names", ())),
                     tuple(m.get("sizes", ())),
+                    tuple(tuple(grid) for grid in m.get("grids", ())),
                 )
                 for name, m in spec["modalities"].items()
             }
@@ -101,7 +104,7 @@ class DataSpec:
         return {
             "name": self.name,
             "modalities": {
-                k: {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(m).items()}
+                k: {name: _primitive(v) for name, v in asdict(m).items() if name != "grids" or v}
                 for k, m in self.modalities.items()
             },
         }
@@ -132,7 +135,7 @@ class DataSpec:
         """What samples can be conditioned on: the modality of each kind of `Condition`, where there is one.
 
         >>> DataSpec("x", {"image": ModalitySpec((3, 8, 8)), "low_resolution": ModalitySpec((3, 4, 4))}).conditions
-        {'image': ModalitySpec(shape=(3, 4, 4), num_levels=0, num_classes=0, names=(), sizes=())}
+        {'image': ModalitySpec(shape=(3, 4, 4), num_levels=0, num_classes=0, names=(), sizes=(), grids=())}
         """
         there = {kind: name for kind, name in MODALITIES.items() if name in self and name != self.data}
         return {kind: self[name] for kind, name in there.items()}
@@ -141,3 +144,8 @@ class DataSpec:
     def num_classes(self) -> int:
         """Number of classes, 0 for data without labels."""
         return self["label"].num_classes if "label" in self else 0
+
+
+def _primitive(value: Any) -> Any:
+    """Tuples as lists."""
+    return [_primitive(v) for v in value] if isinstance(value, (tuple, list)) else value

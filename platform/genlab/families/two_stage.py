@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from genlab.core import CanEncode, CanSample, DataSpec, Frozen, HasLosses, TakesEncoder, require
+from genlab.core import CanEncode, CanSample, DataSpec, Frozen, HasLosses, TakesEncoder, invalid, require
 from genlab.families.base import GenerativeModel
 from genlab.families.parts import PartFactory, averaged_part, check_part
 
@@ -51,6 +51,21 @@ class TwoStage(GenerativeModel):
 
     def configure_optimizers(self) -> dict[str, Any]:
         return self.prior.configure_optimizers()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint that was trained on a first stage of another make.
+
+        Raises:
+            UserError: its first stage's weights have other names or shapes: another codebook, for example.
+        """
+        prefix = "first_stage."
+        theirs = {k: tuple(x.shape) for k, x in checkpoint["state_dict"].items() if k.startswith(prefix)}
+        mine = {k: tuple(x.shape) for k, x in self.state_dict().items() if k.startswith(prefix)}
+        other = next((k for k in {**mine, **theirs} if mine.get(k) != theirs.get(k)), None)
+        if other is not None:
+            got = f"a first stage with {other.removeprefix(prefix)} {mine.get(other, 'missing')}"
+            remedy = "name the first stage that it was trained on, or begin a new run"
+            raise invalid("first_stage", got, f"{theirs.get(other, 'none')} as in the checkpoint", remedy)
 
     def setup(self, stage: str) -> None:
         data = self.trainer.datamodule

@@ -22,6 +22,7 @@ from genlab.metrics.kernel_distance import kernel_distance, polynomial_mmd
 from genlab.metrics.likelihood import BitsPerDimension, bits_per_dimension_of
 from genlab.metrics.manifold import precision_recall_density_coverage
 from genlab.metrics.memorisation import memorisation
+from genlab.metrics.pca_kmeans import PCAKMeans
 from genlab.metrics.sample_set import SampleSet, describe
 from genlab.metrics.scene import Scene
 from genlab.metrics.scores import METRICS, Metric
@@ -45,6 +46,7 @@ __all__ = [
     "FeatureStatistics",
     "Inception",
     "Metric",
+    "PCAKMeans",
     "Modularity",
     "ModuleFeatures",
     "MutualInformationGap",

@@ -20,6 +20,7 @@ from genlab.networks.dit_block import DiTBlock
 from genlab.networks.edm2 import EDM2UNet
 from genlab.networks.edm2_block import MPBlock
 from genlab.networks.embeddings import ConditionEmbedding, TimeEmbedding, VectorEmbedding
+from genlab.networks.feature_maps import MapDecoder, MapEncoder
 from genlab.networks.gated_pixelcnn import GatedPixelCNN
 from genlab.networks.ladder_decoder import LadderBlock, LadderDecoder
 from genlab.networks.ladder_encoder import LadderEncoder
@@ -27,6 +28,7 @@ from genlab.networks.made import MADE, MaskedLinear
 from genlab.networks.magnitude import MPFourier, MPLayer, mp_cat, mp_silu, mp_sum, unit_magnitude
 from genlab.networks.mlp import MLP
 from genlab.networks.noisy_encoder import NoisyEncoder
+from genlab.networks.patch_critic import PatchCritic
 from genlab.networks.perceptron import LatentCritic, perceptron
 from genlab.networks.posteriors import (
     DiagonalPosterior,
@@ -38,7 +40,9 @@ from genlab.networks.posteriors import (
 from genlab.networks.priors import FlowPrior, Prior, PriorFactory, StandardPrior, VampPrior
 from genlab.networks.quantisers import (
     FiniteScalar,
+    HierarchicalQuantiser,
     LookupFree,
+    MapQuantiser,
     Quantised,
     Quantiser,
     ResidualQuantiser,
@@ -83,14 +87,11 @@ __all__ = [
     "zero_init",
     "ConvDecoder",
     "ConvEncoder",
-<<<<<<< HEAD
     "DenseDecoder",
     "DenseEncoder",
-=======
     "LadderBlock",
     "LadderDecoder",
     "LadderEncoder",
->>>>>>> hvae
     "ConditionalNorm",
     "DCGANCritic",
     "DCGANGenerator",
@@ -100,6 +101,11 @@ __all__ = [
     "spectral_norm",
     "CausalBlock",
     "FiniteScalar",
+    "HierarchicalQuantiser",
+    "MapDecoder",
+    "MapEncoder",
+    "MapQuantiser",
+    "PatchCritic",
     "GatedPixelCNN",
     "KeyValueCache",
     "LookupFree",

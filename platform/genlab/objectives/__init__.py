@@ -36,11 +36,17 @@ from genlab.objectives.latent_penalties import DIP, MMD, LatentPenalty, TotalCor
 from genlab.objectives.learned_variance import LearnedVariance
 from genlab.objectives.learned_weighting import LearnedUncertainty
 from genlab.objectives.next_token import NextToken, next_token_nats
+from genlab.objectives.perceptual import LPIPS
+from genlab.objectives.quantisation import Perceptual, QuantisedReconstruction, adaptive_weight
 from genlab.objectives.reconstruction import Reconstruction
 from genlab.objectives.score_matching import ImplicitScoreMatching, ScoreMatching, SlicedScoreMatching
 from genlab.objectives.weightings import EDM, P2, MinSNR, NoiseSpace, OwnSpace, Weighting
 
 __all__ = [
+    "LPIPS",
+    "Perceptual",
+    "QuantisedReconstruction",
+    "adaptive_weight",
     "ConsistencyDistillation",
     "ConsistencyTraining",
     "Denoising",

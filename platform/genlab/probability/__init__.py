@@ -23,6 +23,7 @@ from genlab.probability.importance_time import ImportanceTime
 from genlab.probability.interpolants import StochasticInterpolant
 from genlab.probability.kernels import gaussian_kernel, inverse_multiquadratic, maximum_mean_discrepancy
 from genlab.probability.known_kl import known_kl
+from genlab.probability.laplace import Laplace
 from genlab.probability.level_posteriors import (
     AbsolutePosterior,
     LevelPosterior,
@@ -65,6 +66,7 @@ from genlab.probability.variance_exploding import EDMPath, VEPath
 from genlab.probability.variance_preserving import OffsetCosinePath, SubVPPath
 
 __all__ = [
+    "Laplace",
     "Checkerboard",
     "Density",
     "EightGaussians",

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -33,18 +34,59 @@ class Quantised(NamedTuple):
     entropy: Tensor
 
 
-class Quantiser(nn.Module, ABC):
-    """Replaces each position's D features by one of finitely many codes.
+class MapQuantiser(nn.Module, ABC):
+    """Turns feature maps (B, D, *grid) into indices of codes, and these into maps of the same shape.
 
     Attributes:
-        dim: D, the channels of the features that it takes and gives.
+        dim: D.
         num_codes: values that an index can take: 0..num_codes-1.
-        depth: indices per position.
-        bits: per position, of all its indices.
     """
 
     dim: int
     num_codes: int
+
+    @abstractmethod
+    def forward(self, z: Tensor) -> Quantised:
+        """Quantise features (B, D, *grid)."""
+
+    @abstractmethod
+    def encode(self, z: Tensor) -> Tensor:
+        """Indices (B, *token_shape(grid)) of features (B, D, *grid), without gradients; nothing is learned."""
+
+    @abstractmethod
+    def decode(self, indices: Tensor, grid: Sequence[int] = ()) -> Tensor:
+        """The map (B, D, *grid) of indices.
+
+        Args:
+            indices: as `encode` gives them.
+            grid: of the features, for a quantiser whose indices don't show it.
+        """
+
+    @abstractmethod
+    def token_shape(self, grid: Sequence[int]) -> tuple[int, ...]:
+        """Shape of one sample's indices, of features on this grid."""
+
+    @abstractmethod
+    def by_codebook(self, indices: Tensor, grid: Sequence[int]) -> list[Tensor]:
+        """The indices of each codebook, (B, n) each."""
+
+    def token_grids(self, grid: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        """Where a sample's indices are a sequence of several grids: their shapes, in its order; else none."""
+        return ()
+
+    def bits_of(self, grid: Sequence[int]) -> float:
+        """Bits of one sample's indices, of features on this grid, each index as long as any other."""
+        return math.prod(self.token_shape(grid)) * math.log2(self.num_codes)
+
+
+class Quantiser(MapQuantiser):
+    """Replaces each position's D features by one of finitely many codes.
+
+    Attributes:
+        depth: indices per position.
+        bits: per position, of all its indices.
+    """
+
     depth: int = 1
 
     @property
@@ -64,7 +106,6 @@ class Quantiser(nn.Module, ABC):
         """Codes (..., D) of indices as `nearest` gives them."""
 
     def forward(self, z: Tensor) -> Quantised:
-        """Quantise features (B, D, *grid)."""
         rows = self._rows(z)
         answer = self.quantise(rows)
         z_q = answer.z_q.transpose(1, 2).unflatten(2, z.shape[2:])
@@ -72,12 +113,16 @@ class Quantiser(nn.Module, ABC):
 
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
-        """Indices of features (B, D, *grid)."""
         return self.nearest(self._rows(z)).unflatten(1, z.shape[2:])
 
-    def decode(self, indices: Tensor) -> Tensor:
-        """Codes (B, D, *grid) of indices (B, *grid), or (B, *grid, depth)."""
+    def decode(self, indices: Tensor, grid: Sequence[int] = ()) -> Tensor:
         return self.codes(indices).movedim(-1, 1)
+
+    def token_shape(self, grid: Sequence[int]) -> tuple[int, ...]:
+        return (*grid, self.depth) if self.depth > 1 else tuple(grid)
+
+    def by_codebook(self, indices: Tensor, grid: Sequence[int]) -> list[Tensor]:
+        return [part.flatten(1) for part in (indices.unbind(-1) if self.depth > 1 else [indices])]
 
     def _rows(self, z: Tensor) -> Tensor:
         ok = z.ndim >= 3 and z.shape[1] == self.dim

@@ -78,6 +78,8 @@ class VectorQuantiser(Quantiser):
             self.codebook = nn.Parameter(codebook)
         else:
             self.register_buffer("codebook", codebook)
+            # Codes follow the encoder: an average of its weights needs one of them, too.
+            self.averaged_buffers = ("codebook",)
         self.register_buffer("use", torch.ones(num_codes))  # N_k
         self.register_buffer("started", torch.tensor(not kmeans))
 

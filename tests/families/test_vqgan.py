@@ -1,0 +1,107 @@
+"""VQ-GAN: whose turn it is, the weight of the game, and that the critic's turn leaves the codes alone."""
+
+from functools import partial
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from genlab.callbacks import Reproducible
+from genlab.core import CanTokenize, UserError
+from genlab.data import Digits
+from genlab.families import VQGAN
+from genlab.networks import MapDecoder, MapEncoder, PatchCritic, VectorQuantiser
+from genlab.objectives import QuantisedReconstruction, adaptive_weight
+from genlab.probability import Laplace
+
+SPEC = Digits().spec
+NARROW = {"channels": [8, 8], "num_blocks": 1}
+
+
+def make(**parts):
+    torch.manual_seed(0)
+    critic = partial(PatchCritic, channels=[8])
+    return VQGAN(
+        SPEC,
+        partial(MapEncoder, **NARROW),
+        VectorQuantiser(4, 8),
+        partial(MapDecoder, **NARROW),
+        **{"critic": critic, **parts},
+    )
+
+
+def images():
+    return next(Digits(limit=40).batches("train"))["image"]
+
+
+def test_the_weight_makes_gradients_at_the_last_layer_alike():
+    model, x = make(weight=1.0).train(), images()
+    _, terms = model.model_loss(x, None, 0)
+    weight = model.decoder.last.weight
+    _, params = model.through(x)
+    log_p = model.likelihood.log_prob(x, params)
+    mean = model.likelihood.mean(params)
+    fooled = -model.critic(mean).mean()
+    ours = torch.autograd.grad(-log_p.mean() / 64, weight, retain_graph=True)[0].norm()
+    theirs = torch.autograd.grad(fooled, weight)[0].norm()
+    assert terms["adaptive_weight"] > 0
+    assert not terms["adaptive_weight"].requires_grad
+    torch.testing.assert_close(adaptive_weight(6 * weight.sum(), weight.sum(), weight), torch.tensor(6.0))
+    # The codebook has learned in between, from the same features: nearly the same weight.
+    torch.testing.assert_close(terms["adaptive_weight"], ours / theirs, rtol=0.2, atol=0)
+
+
+def test_the_critics_turn_learns_no_codes_and_begins_when_asked():
+    model, x = make(critic_start=5).train(), images()
+    model.through(x)
+    before = {name: b.clone() for name, b in model.quantiser.named_buffers()}
+    early, _ = model.critic_loss(x, None, 4)
+    late, terms = model.critic_loss(x, None, 5)
+    assert all(torch.equal(b, before[name]) for name, b in model.quantiser.named_buffers())
+    assert (float(early.detach()), float(late.detach())) == (0.0, float(terms["critic_loss"].detach()))
+    assert "adaptive_weight" not in model.model_loss(x, None, 4)[1]
+    assert "adaptive_weight" in model.model_loss(x, None, 5)[1]
+
+
+def test_takes_turns_and_logs():
+    model = make(objective=QuantisedReconstruction(perceptual=lambda x, y: (x - y).abs().mean((1, 2, 3))))
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = pl.Trainer(
+        accelerator="cpu", max_steps=4, enable_model_summary=False, callbacks=[Reproducible()],
+        limit_val_batches=1, val_check_interval=1, num_sanity_val_steps=0, **quiet,
+    )  # fmt: skip
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+    trainer.fit(model, Digits(batch_size=16, limit=64))
+    assert trainer.global_step == 4
+    still = {name for name, p in model.named_parameters() if torch.equal(p, start[name])}
+    assert len(still) <= 1, "a hinge gives the critic's last bias no gradient at first"
+    names = {"critic_loss", "generator_loss", "adaptive_weight", "perceptual", "reconstruction", "perplexity"}
+    assert {f"train/{name}" for name in names} <= set(trainer.logged_metrics)
+    assert {"val/usage", "val/perceptual", "val/mse"} <= set(trainer.logged_metrics)
+    assert "critic" not in model.averaged_modules()
+    assert {"encoder", "decoder", "quantiser"} <= set(model.averaged_modules())
+    assert isinstance(model, CanTokenize)
+
+
+def test_patches_see_no_other_sample_and_no_more_than_their_own():
+    critic, x = PatchCritic(SPEC, channels=[8], norm="spectral").eval(), images()
+    torch.testing.assert_close(critic(x)[2:5], critic(x[2:5]))
+    x = x[:1].clone().requires_grad_()
+    critic(x)[0, 0].backward()
+    seen = x.grad[0, 0] != 0
+    assert seen[:6, :6].any()
+    assert not seen[-1].any(), "a patch, not the image"
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"weight": -1.0}, "weight: got -1.0"),
+        ({"critic_start": -1}, "critic_start: got -1"),
+        ({"clip": 0.0}, "clip: got 0.0"),
+        ({"likelihood": partial(Laplace, scale=0.0)}, "scale: got 0.0"),
+    ],
+)
+def test_refusals(parts, message):
+    with pytest.raises(UserError, match=message):
+        make(**parts)
