@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genlab.core import Condition, DataSpec, LogProb, ModalitySpec, RandomStreams, require
 from genlab.families.base import GenerativeModel, OptimizerFactory
+from genlab.families.latent_code import LatentCode
 from genlab.families.schedules import Schedule
 from genlab.networks import (
     ConvDecoder,
@@ -32,7 +33,7 @@ EncoderFactory = Callable[[DataSpec, int], nn.Module]
 DecoderFactory = Callable[[DataSpec, int, int], nn.Module]
 
 
-class VAE(GenerativeModel):
+class VAE(LatentCode, GenerativeModel):
     """Variational autoencoder: z ~ p(z), x ~ p(x | decoder(z)), with q(z | x) from an encoder.
 
     Args:
