@@ -76,6 +76,15 @@ def over(x: Tensor, y: Tensor, columns: int) -> Tensor:
     return torch.stack(rows, 1).flatten(0, 2)
 
 
+def columns_of_pairs(num: int) -> int:
+    """Columns of `num` tiles that stand over others: 8 or, of many, about twice as many as rows.
+
+    >>> columns_of_pairs(5), columns_of_pairs(16), columns_of_pairs(100)
+    (5, 8, 20)
+    """
+    return min(num, max(8, 2 * columns_by_class(num, 0)))
+
+
 def stacked(images: Sequence[Image.Image]) -> Image.Image:
     """Images below one another, in colour where one of them is; their borders overlap by a gap."""
     mode = "L" if all(image.mode == "L" for image in images) else "RGB"

@@ -6,7 +6,7 @@ from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
-from genlab.callbacks.grids import columns_by_class, even_labels, image_grid, over
+from genlab.callbacks.grids import columns_by_class, columns_of_pairs, even_labels, image_grid, over
 from genlab.callbacks.held_out import held_out
 from genlab.callbacks.inference import inference
 from genlab.callbacks.plots import scatter
@@ -57,7 +57,7 @@ class Pictures:
         x = self._validation_data(trainer, spec, num)
         if x is None:
             return None
-        columns = min(2 * columns_by_class(len(x), 0), len(x))
+        columns = columns_of_pairs(len(x))
         with inference(trainer, pl_module):
             rows = over(x.float(), pl_module.reconstruct(x).float(), columns)
         return image_grid(rows, spec["image"], columns)

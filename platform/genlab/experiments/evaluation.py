@@ -11,14 +11,17 @@ from genlab.experiments.evaluation_codes import code_scores
 from genlab.experiments.evaluation_likelihood import histogram_scores, likelihood_scores
 from genlab.experiments.evaluation_plan import (
     LIKELIHOOD,
+    RATE,
     Request,
     can_sample,
     can_score,
     check_family,
     choose_counts,
     choose_metrics,
+    has_code,
     has_factors,
 )
+from genlab.experiments.evaluation_rate import rate_scores
 from genlab.experiments.evaluation_sides import Progress, folder_data, folder_set, generate, silent, split_set
 from genlab.experiments.loading import Loaded, build_data
 from genlab.experiments.provenance import git_commit
@@ -54,14 +57,15 @@ def evaluate(loaded: Loaded, request: Request, progress: Progress = silent, worl
     check_family(loaded, request)
     wants_likelihood = can_score(loaded) and request.wants([LIKELIHOOD])
     wants_codes = has_factors(loaded) and request.wants(DISENTANGLEMENT)
+    wants_rate = has_code(loaded) and request.wants([RATE])
     wants_samples = can_sample(loaded) and request.wants(METRICS)
-    if request.reference is not None and (wants_likelihood or wants_codes):
+    if request.reference is not None and (wants_likelihood or wants_codes or wants_rate):
         if others := [name for name in request.metrics or [] if name not in METRICS]:
             name = others[0]
             raise UserError(
                 f"metrics: got {name!r} with --reference, expected metrics of samples; leave {name} out"
             )
-        wants_likelihood = wants_codes = False
+        wants_likelihood = wants_codes = wants_rate = False
     results: Results = {"protocol": {}, "scores": {}, "baselines": {}, "per_class": {}, "skipped": {}}
     data = folder_data(request.reference, loaded) if request.reference else build_data(loaded.config)
     results["protocol"] = protocol(loaded, request, data)
@@ -73,6 +77,10 @@ def evaluate(loaded: Loaded, request: Request, progress: Progress = silent, worl
         results["scores"] |= found
         if request.baselines and (histogram := histogram_scores(data, *settings)):
             results["baselines"]["histogram per pixel"] = histogram
+    if wants_rate:
+        scores, baselines = rate_scores(loaded, request, data, progress, world)
+        results["scores"] |= scores
+        results["baselines"] |= baselines
     if wants_codes:
         scores, baselines = code_scores(loaded, request, data, progress, world)
         results["scores"] |= scores

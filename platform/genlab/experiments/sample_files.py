@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genlab.callbacks.grids import columns_by_class, image_grid, over, to_pixels
+from genlab.callbacks.grids import columns_by_class, columns_of_pairs, image_grid, over, to_pixels
 from genlab.callbacks.plots import scatter
 from genlab.core import DataSpec, UserError, WorkError, require
 
@@ -56,7 +56,7 @@ class Grid(Archive):
         if self.spec.data != "image":
             return scatter(x, labels, None)
         if "original" in samples:
-            columns = min(2 * columns_by_class(len(x), 0), len(x))
+            columns = columns_of_pairs(len(x))
             return image_grid(over(samples["original"], x, columns), self.spec["image"], columns)
         classes = 0 if labels is None else len(labels.unique())
         return image_grid(x, self.spec["image"], self.columns or columns_by_class(len(x), classes))
