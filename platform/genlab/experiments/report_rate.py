@@ -7,7 +7,7 @@ from genlab.experiments.markup import swatch, tag, text
 from genlab.experiments.sweeps.scale import Scale, short
 from genlab.experiments.words import number
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 620, 320, 80, 20, 50  # pixels
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 620, 340, 80, 36, 50  # pixels
 RATE, DISTORTION = "rate_bits", "distortion_mse"
 
 Point = tuple[
@@ -78,7 +78,7 @@ def _axis(x: Scale, y: Scale, errors: list[float]) -> str:
         tag(
             "text", "bits per datum", x=(LEFT + WIDTH) / 2, y=HEIGHT - 8, text_anchor="middle", class_="name"
         ),
-        tag("text", "MSE", x=LEFT - 8, y=TOP - 6, text_anchor="end", class_="name"),
+        tag("text", "MSE", x=LEFT - 8, y=TOP - 20, text_anchor="end", class_="name"),
     ]
     for share in (0, 1 / 3, 2 / 3, 1):
         place = {"x": f"{_x(share):.1f}", "y": bottom + 16}
