@@ -60,6 +60,56 @@ def image_grid(x: Tensor, spec: ModalitySpec, columns: int | None = None) -> Ima
     return Image.fromarray(canvas)
 
 
+def over(x: Tensor, y: Tensor, columns: int) -> Tensor:
+    """Two batches for a grid of `columns` tiles: each row of the first stands over a row of the second.
+
+    Args:
+        x, y: (N, C, H, W) in [-1, 1]; a last row that they do not fill gets black tiles.
+        columns: tiles per row; at most N are used.
+
+    >>> over(torch.zeros(3, 1, 1, 1), torch.ones(3, 1, 1, 1), 2).flatten().tolist()
+    [0.0, 0.0, 1.0, 1.0, 0.0, -1.0, 1.0, -1.0]
+    """
+    columns = min(columns, len(x))
+    black = -torch.ones_like(x[: -len(x) % columns])
+    rows = [torch.cat([part, black]).unflatten(0, (-1, columns)) for part in (x, y)]
+    return torch.stack(rows, 1).flatten(0, 2)
+
+
+def columns_of_pairs(num: int) -> int:
+    """Columns of `num` tiles that stand over others: 8 or, of many, about twice as many as rows.
+
+    >>> columns_of_pairs(5), columns_of_pairs(16), columns_of_pairs(100)
+    (5, 8, 20)
+    """
+    return min(num, max(8, 2 * columns_by_class(num, 0)))
+
+
+def stacked(images: Sequence[Image.Image]) -> Image.Image:
+    """Images below one another, in colour where one of them is; their borders overlap by a gap."""
+    mode = "L" if all(image.mode == "L" for image in images) else "RGB"
+    height = sum(image.height for image in images) - GAP * (len(images) - 1)
+    canvas = Image.new(
+        mode, (max(image.width for image in images), height), GREY if mode == "L" else (GREY,) * 3
+    )
+    top = 0
+    for image in images:
+        canvas.paste(image, (0, top))
+        top += image.height - GAP
+    return canvas
+
+
+def side_by_side(images: Sequence[Image.Image], space: int = 12) -> Image.Image:
+    """Images of one mode beside one another, `space` pixels apart."""
+    width = sum(image.width for image in images) + space * (len(images) - 1)
+    canvas = Image.new(images[0].mode, (width, max(image.height for image in images)), "white")
+    left = 0
+    for image in images:
+        canvas.paste(image, (left, 0))
+        left += image.width + space
+    return canvas
+
+
 def columns_by_class(num: int, num_classes: int) -> int:
     """Columns of a grid of `num` samples: one per class where these are 2 to 20, else about a square.
 

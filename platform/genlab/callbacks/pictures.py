@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
-from genlab.callbacks.grids import columns_by_class, even_labels, image_grid
+from genlab.callbacks.grids import columns_by_class, columns_of_pairs, even_labels, image_grid, over
+from genlab.callbacks.held_out import held_out
 from genlab.callbacks.inference import inference
 from genlab.callbacks.plots import scatter
 from genlab.core import CanReconstruct, CanSample, CanShowPath, Condition, DataSpec, RandomStreams
@@ -31,15 +31,18 @@ class Pictures:
         self.num, self.seed = num, seed
         self._reference: Tensor | None = None  # validation points, for scatter plots
 
-    def grid(self, trainer: Trainer, pl_module: LightningModule) -> Image.Image:
-        """The samples of now."""
+    def grid(self, trainer: Trainer, pl_module: LightningModule) -> Image.Image | None:
+        """The samples of now; None where the family does not sample."""
+        if not isinstance(pl_module, CanSample):
+            return None
         with inference(trainer, pl_module):
             samples = pl_module.sample(**self._request(pl_module))
         return self._draw(trainer, pl_module, samples)
 
     def path(self, trainer: Trainer, pl_module: LightningModule, num_frames: int) -> list[Image.Image]:
         """From noise to the samples of now; empty where the family can't show it."""
-        able = isinstance(pl_module, CanShowPath) and getattr(pl_module, "has_sample_path", True)
+        able = isinstance(pl_module, CanShowPath) and isinstance(pl_module, CanSample)
+        able = able and getattr(pl_module, "has_sample_path", True)
         if not (num_frames and able):
             return []
         with inference(trainer, pl_module):
@@ -47,16 +50,21 @@ class Pictures:
         return [self._draw(trainer, pl_module, frame) for frame in frames]
 
     def reconstructions(self, trainer: Trainer, pl_module: LightningModule, num: int) -> Image.Image | None:
-        """Validation images, each beside its reconstruction; None where the family does not reconstruct."""
+        """Rows of validation images over their reconstructions; None where the family does not reconstruct."""
         spec = pl_module.spec
         if not (num and spec.data == "image" and isinstance(pl_module, CanReconstruct)):
             return None
-        x = _validation_data(trainer, spec, num)
+        x = self._validation_data(trainer, spec, num)
         if x is None:
             return None
+        columns = columns_of_pairs(len(x))
         with inference(trainer, pl_module):
-            pairs = torch.stack([x, pl_module.reconstruct(x)], dim=1)
-        return image_grid(pairs.flatten(0, 1), spec["image"], 2 * columns_by_class(len(x), 0))
+            rows = over(x.float(), pl_module.reconstruct(x).float(), columns)
+        return image_grid(rows, spec["image"], columns)
+
+    def _validation_data(self, trainer: Trainer, spec: DataSpec, num: int) -> Tensor | None:
+        batch = held_out(trainer, num)
+        return None if batch is None else batch[spec.data]
 
     def _request(self, pl_module: LightningModule) -> dict[str, Any]:
         """Arguments for `sample`: whole rows, columns by class."""
@@ -71,14 +79,14 @@ class Pictures:
         if spec.data == "image":
             return image_grid(samples, spec["image"], columns_by_class(len(samples), classes))
         if self._reference is None:
-            self._reference = _validation_data(trainer, spec, REFERENCE_POINTS)
+            self._reference = self._validation_data(trainer, spec, REFERENCE_POINTS)
         return scatter(samples, even_labels(len(samples), classes) if classes else None, self._reference)
 
 
 def can_be_drawn(pl_module: LightningModule) -> bool:
-    """Whether there will be a picture: a family that samples grey or colour images, or points in the plane."""
+    """Whether there can be a grid: a family that makes grey or colour images, or points in the plane."""
     spec = getattr(pl_module, "spec", None)
-    if not (isinstance(spec, DataSpec) and isinstance(pl_module, CanSample)):
+    if not (isinstance(spec, DataSpec) and isinstance(pl_module, CanSample | CanReconstruct)):
         return False
     return spec.shape[0] in (1, 3) if spec.data == "image" else spec.shape == (2,)
 
@@ -86,11 +94,3 @@ def can_be_drawn(pl_module: LightningModule) -> bool:
 def _num_classes(pl_module: LightningModule) -> int:
     """Classes that the model can be asked for; 0 for an unconditional one."""
     return pl_module.spec.num_classes if pl_module.conditional else 0
-
-
-def _validation_data(trainer: Trainer, spec: DataSpec, num: int) -> Tensor | None:
-    """The first validation samples, in the DataModule's fixed order; None without such a DataModule."""
-    if not hasattr(trainer.datamodule, "batches"):
-        return None
-    batches = trainer.datamodule.batches("val", batch_size=num, num=num)
-    return next(iter(batches))[spec.data].to(trainer.strategy.root_device)

@@ -1,5 +1,7 @@
 """Pictures of points in the plane."""
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 from torch import Tensor
@@ -12,13 +14,7 @@ def scatter(points: Tensor, labels: Tensor | None = None, reference: Tensor | No
     >>> scatter(torch.randn(8, 2)).size
     (512, 512)
     """
-    # Without pyplot, which keeps figures and may look for a display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4, 4), dpi=128, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot(aspect="equal")
+    canvas, axes = blank()
     points, frame = points.detach().float().cpu().numpy(), points if reference is None else reference
     frame = frame.detach().float().cpu().numpy()
     if reference is not None:
@@ -29,5 +25,21 @@ def scatter(points: Tensor, labels: Tensor | None = None, reference: Tensor | No
     centre, reach = (low + high) / 2, 0.6 * max(float((high - low).max()), 1e-6)
     axes.set_xlim(centre[0] - reach, centre[0] + reach)
     axes.set_ylim(centre[1] - reach, centre[1] + reach)
+    return finished(canvas)
+
+
+def blank(equal: bool = True) -> tuple[Any, Any]:
+    """A canvas of 512 x 512 pixels and its axes, both of whose units are as long where `equal`."""
+    # Without pyplot, which keeps figures and may look for a display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 4), dpi=128, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    return canvas, figure.add_subplot(aspect="equal" if equal else "auto")
+
+
+def finished(canvas: Any) -> Image.Image:
+    """The canvas as an image."""
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())

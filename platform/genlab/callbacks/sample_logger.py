@@ -10,6 +10,8 @@ from PIL import Image
 
 from genlab.callbacks.grids import save_gif, save_png, with_caption
 from genlab.callbacks.pictures import Pictures, can_be_drawn
+from genlab.callbacks.view_pictures import look
+from genlab.callbacks.views import Names, choose_views, known_views
 from genlab.core import require
 
 MAX_FRAMES = 60  # of the history
@@ -24,10 +26,12 @@ class SampleLogger(Callback):
     Sample i has the noise of stream (seed, i) and, for conditional models, class i mod the number of classes,
     so that a grid's columns are classes. The averaged weights are used, where there are any. In the run's
     samples/ folder: `step_00001000.png` and so on (from step 0, untrained), `latest.png`,
-    `reconstructions.png` (original and reconstruction side by side, from the validation set), and at the end
-    `history.gif` and `path.gif` (from noise to data). Loggers that take images get `samples/grid`,
-    `samples/reconstructions`, `samples/history` and `samples/path`. Points in the plane become scatter plots
-    over the validation set's. Other data, and families that can't sample, are skipped, which is said once.
+    `reconstructions.png` (rows of validation images over their reconstructions), and at the end `history.gif` and
+    `path.gif` (from noise to data). Models with latents or tokens get views of these, now and then and at the end:
+    `prior.png` (decoded draws of it beside reconstructions), `posterior.png`, `traversals.png`,
+    `interpolations.png`, `aggregate.png`, `tokens.png`, `codes.png`, `usage.png`, whatever they have a capability
+    for. Loggers that take images get `samples/grid`, `samples/reconstructions` and so on. Points in the plane become
+    scatter plots over the validation set's. Other data, and families that make none, are skipped, which is said once.
 
     Args:
         every_n_steps: optimiser steps between two grids; 0 turns all of this off.
@@ -35,9 +39,11 @@ class SampleLogger(Callback):
         seed: of the random streams.
         num_reconstructions: pairs of original and reconstruction; 0 for none.
         num_frames: of the animated path from noise to data; 0 for none.
+        views: "auto" (all that the model has a capability for), "none", or their names.
+        views_every: grids from one set of views to the next, the untrained one not counted; 0 for the end alone.
 
     Raises:
-        UserError: a number is negative, or there are no samples in a grid.
+        UserError: a number is negative, there are no samples in a grid, or a view does not exist or is not the model's.
     """
 
     def __init__(
@@ -47,21 +53,25 @@ class SampleLogger(Callback):
         seed: int = 0,
         num_reconstructions: int = 16,
         num_frames: int = 16,
+        views: Names = "auto",
+        views_every: int = 5,
     ):
         self.every_n_steps, self.pictures = every_n_steps, Pictures(num, seed)
         self.num_reconstructions, self.num_frames = num_reconstructions, num_frames
-        counts = {"every_n_steps": every_n_steps, "num_frames": num_frames}
+        self.views, self.views_every, self._views = known_views(views), views_every, []
+        counts = {"every_n_steps": every_n_steps, "num_frames": num_frames, "views_every": views_every}
         for name, value in {**counts, "num_reconstructions": num_reconstructions}.items():
             require(value >= 0, f"samples.{name}", value, "0 or more", "pass 0 for none")
         require(num > 0, "samples.num", num, "a positive integer", "pass --samples.every_n_steps=0 for none")
-        self._drawn = -1  # the step of the last grid
+        self._drawn = self._viewed = -1  # the steps of the last grid and of the last views
         self._enabled = False
 
     # ---- when
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         wanted = stage == "fit" and self.every_n_steps > 0
-        self._enabled = wanted and can_be_drawn(pl_module)
+        self._views = choose_views(self.views, pl_module) if wanted else []
+        self._enabled = wanted and (can_be_drawn(pl_module) or bool(self._views))
         if wanted and not self._enabled and trainer.is_global_zero:
             log.warning(
                 "samples: %s makes nothing that can be drawn: none are logged", type(pl_module).__name__
@@ -76,12 +86,16 @@ class SampleLogger(Callback):
         step = trainer.global_step
         if self._enabled and step % self.every_n_steps == 0 and step != self._drawn:
             self._log_pictures(trainer, pl_module)
+            if self.views_every and step // self.every_n_steps % self.views_every == 0:
+                self._log_views(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._enabled:
             return
         if trainer.global_step != self._drawn:
             self._log_pictures(trainer, pl_module)
+        if trainer.global_step != self._viewed:
+            self._log_views(trainer, pl_module)
         frames = self.pictures.path(trainer, pl_module, self.num_frames)
         if trainer.is_global_zero:
             self._log_animation(trainer, "path", frames)
@@ -95,15 +109,25 @@ class SampleLogger(Callback):
         pairs = self.pictures.reconstructions(trainer, pl_module, self.num_reconstructions)
         if not trainer.is_global_zero:
             return
-        folder = _folder(trainer)
-        save_png(grid, folder / f"step_{step:08d}.png")
-        save_png(grid, folder / "latest.png")
+        if grid is not None:
+            save_png(grid, _folder(trainer) / f"step_{step:08d}.png")
+            self._log_image(trainer, "grid", grid, f"step {step:,}", file="latest")
         if pairs is not None:
-            save_png(pairs, folder / "reconstructions.png")
+            self._log_image(trainer, "reconstructions", pairs, f"step {step:,}")
+
+    def _log_views(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        step = self._viewed = trainer.global_step
+        pictures = look(trainer, pl_module, self._views, self.pictures.seed)
+        for name, picture in pictures.items() if trainer.is_global_zero else ():
+            self._log_image(trainer, name, picture.draw(), f"step {step:,}: {picture.caption}")
+
+    def _log_image(
+        self, trainer: Trainer, name: str, image: Image.Image, caption: str, file: str = ""
+    ) -> None:
+        save_png(image, _folder(trainer) / f"{file or name}.png")
         for logger in trainer.loggers:
-            for name, picture in (("grid", grid), ("reconstructions", pairs)):
-                if picture is not None and hasattr(logger, "log_image"):
-                    logger.log_image(f"samples/{name}", [picture], step=step, caption=[f"step {step:,}"])
+            if hasattr(logger, "log_image"):
+                logger.log_image(f"samples/{name}", [image], step=trainer.global_step, caption=[caption])
 
     def _log_animation(self, trainer: Trainer, name: str, frames: Sequence[Image.Image]) -> None:
         if len(frames) < 2:

@@ -1,4 +1,4 @@
-"""The options of `lightning sample` that edit images, and what they ask for."""
+"""The options of `lightning sample` that start from images, and what they ask for."""
 
 import argparse
 from pathlib import Path
@@ -24,6 +24,11 @@ def add_edit_arguments(parser: argparse.ArgumentParser) -> None:
         "--strength", type=float, help="how far from --from, 0 (not at all) to 1 (default: 0.6)"
     )
     group.add_argument("--invert", type=Path, metavar="IMAGES", help="to their noise and back again")
+    group.add_argument("--steps", type=int, help="of the solver of --inpaint (default: 100) or --from")
+    group = parser.add_argument_group("latents of images, of any model that has such")
+    group.add_argument(
+        "--reconstruct", type=Path, metavar="IMAGES", help="encode and decode, or invert by a diffusion model"
+    )
     group.add_argument(
         "--interpolate",
         type=Path,
@@ -31,7 +36,18 @@ def add_edit_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGES",
         help="from the first's images to the second's, --num in a row (default: 8)",
     )
-    group.add_argument("--steps", type=int, help="of the solver of --inpaint (default: 100) or --from")
+    group.add_argument(
+        "--traverse",
+        type=Path,
+        metavar="IMAGES",
+        help="move each of the 10 latents that carry most through the prior, --num in a row (default: 9)",
+    )
+    group.add_argument(
+        "--posterior",
+        type=Path,
+        metavar="IMAGES",
+        help="draws of each one's latents, --num in a row (default: 8)",
+    )
 
 
 def read_edit(args: argparse.Namespace, loaded):
@@ -41,17 +57,17 @@ def read_edit(args: argparse.Namespace, loaded):
         UserError: two edits at once, an option of another one, a model that edits nothing, or files that don't fit it.
     """
     from genlab.core import require
-    from genlab.experiments.edit_inputs import read_images, read_mask
-    from genlab.experiments.editing import Edit, check_editable
+    from genlab.experiments.edit_inputs import images_of, read_mask
+    from genlab.experiments.editing import Edit
+    from genlab.experiments.editors import editor_of
 
     kind = asked(args)
     if kind is None:
         return None
-    check_editable(loaded)
-    images = {"inpaint": args.inpaint, "from": args.source, "invert": args.invert}
-    first, *second = args.interpolate if kind == "interpolate" else [images[kind]]
-    x, labels = read_images(kind, first, loaded.spec)
-    more = {"others": read_images(kind, second[0], loaded.spec)[0]} if second else {}
+    editor_of(loaded, kind)
+    first, *second = args.interpolate if kind == "interpolate" else [edits_of(args)[kind]]
+    x, labels = images_of(kind, first, loaded)
+    more = {"others": images_of(kind, second[0], loaded)[0]} if second else {}
     if kind == "inpaint":
         remedy = "pass --mask lower, or a picture that is white there"
         require(args.mask is not None, "mask", None, "what --inpaint fills in", remedy)
@@ -66,13 +82,7 @@ def asked(args: argparse.Namespace) -> str | None:
     """Which edit the options ask for, if any; refuses options that belong to another."""
     from genlab.core import require
 
-    edits = {
-        "inpaint": args.inpaint,
-        "from": args.source,
-        "invert": args.invert,
-        "interpolate": args.interpolate,
-    }
-    kinds = [kind for kind, value in edits.items() if value is not None]
+    kinds = [kind for kind, value in edits_of(args).items() if value is not None]
     require(len(kinds) <= 1, "edit", " and ".join(f"--{kind}" for kind in kinds), "one of them", "choose one")
     kind = kinds[0] if kinds else None
     owners = {
@@ -93,3 +103,9 @@ def asked(args: argparse.Namespace) -> str | None:
         "leave it out",
     )
     return kind
+
+
+def edits_of(args: argparse.Namespace) -> dict[str, Path | list[Path] | None]:
+    """What each option that starts from images was given."""
+    own = {kind: getattr(args, kind) for kind in ("inpaint", "invert", "reconstruct", "interpolate")}
+    return own | {"from": args.source, "traverse": args.traverse, "posterior": args.posterior}

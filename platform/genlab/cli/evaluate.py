@@ -12,9 +12,10 @@ training) or an exported folder. Its own data set is the reference; scores are a
 
 metrics: fid, kid, is (Inception score), prdc (precision, recall, density, coverage), c2st (two-sample test),
 memory (distance to training data), histogram and agreement (of classes), judge (digits), swd and sinkhorn
-(sliced Wasserstein distance and Sinkhorn divergence, of vectors), bpd (bits per dimension); of an encoder's codes,
-on data whose factors are known, beta_vae, factor_vae, mig, sap, dci, modularity; of reconstructed images, psnr, ssim,
-lpips, and of images that a denoiser restores, denoising. auto takes all that the family and
+(sliced Wasserstein distance and Sinkhorn divergence, of vectors), bpd (bits per dimension), rate (bits per image of a
+VAE's latents or of tokens, and the squared error of what is decoded from them); of an encoder's codes, on data whose
+factors are known, beta_vae, factor_vae, mig, sap, dci, modularity; of reconstructed images, psnr, ssim, lpips, and of
+images that a denoiser restores, denoising. auto takes all that the family and
 the data allow, and says what it leaves out. results.json goes into the run's directory.
 
 With --solvers, or --guidance-scales, a few of the scores are measured over the solvers and their budgets, or over the

@@ -20,13 +20,21 @@ samples. The ranks and array tasks of a SLURM job share them out, and what is th
 
     lightning sample --ckpt RUN --num 1000000 --out samples/ddpm --shard_size 10000
 
-Images are edited by any diffusion model: parts filled in (RePaint), images changed more or less (SDEdit), or led
-to one another through their noise. IMAGES is a picture of the model's size, or a FILE.npz as this command writes it:
+Images are edited by any diffusion model: parts filled in (RePaint), or images changed more or less (SDEdit). IMAGES is
+a picture of the model's size, a FILE.npz as this command writes it, or some of the run's own data: val is the first 8
+of that split, test:3,5 two by their numbers.
 
     lightning sample --ckpt RUN --inpaint digits.npz --mask lower
     lightning sample --ckpt RUN --from digits.npz --strength 0.6 --label 8
-    lightning sample --ckpt RUN --interpolate three.png eight.png --num 8
     lightning sample --ckpt RUN --invert digits.npz --out again.npz
+
+What a model with latents makes of images (a diffusion model's latents are their noise): originals over their
+reconstructions, ways from one to another, one latent moved at a time, draws of the posterior.
+
+    lightning sample --ckpt RUN --reconstruct val
+    lightning sample --ckpt RUN --interpolate three.png eight.png --num 8
+    lightning sample --ckpt RUN --traverse test:3 --num 9
+    lightning sample --ckpt RUN --posterior val
 """
 
 import argparse
@@ -47,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint, a run directory or an exported folder",
     )
     parser.add_argument(
-        "--num", type=int, help="how many samples (default: 64; in editing, as many as there are images)"
+        "--num", type=int, help="how many samples (default: 64; with images, as many as there are)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random streams (default: %(default)s)")
     parser.add_argument(
@@ -74,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.shard_size is not None:
         return run_shards(args)
     from genlab.cli.bar import bar
-    from genlab.experiments.editing import about_edit, draw_edited, number_of
+    from genlab.experiments.editors import editor_of
     from genlab.experiments.loading import load_checkpoint
     from genlab.experiments.sample_files import open_writer
     from genlab.experiments.sampling import Request, about, check, draw, pick_device
@@ -83,17 +91,20 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_checkpoint(args.ckpt, weights=args.weights, device=pick_device(args.device))
     classifier.guide(loaded, args)
     autoguidance.guide(loaded, args)
-    check(loaded, request)
-    edit = read_edit(args, loaded)
-    if edit is not None:
-        request = replace(request, num=number_of(loaded, edit, request, args.num))
+    edit, columns = read_edit(args, loaded), None
+    if edit is None:
+        check(loaded, request)
+    else:
+        editor = editor_of(loaded, edit.kind)
+        request = replace(request, num=editor.number_of(loaded, edit, request, args.num))
+        columns = editor.row_length(edit, request.num, loaded)
     out = args.out or default_path(loaded, request, kind)
-    writer = open_writer(out, loaded.spec)
+    writer = open_writer(out, loaded.spec, columns)
     with bar("sampling" if edit is None else "editing", request.num) as advance:
-        for batch in draw(loaded, request) if edit is None else draw_edited(loaded, request, edit):
+        for batch in draw(loaded, request) if edit is None else editor.draw_edited(loaded, request, edit):
             writer.add(batch)
             advance(len(batch[loaded.spec.data]))
-    writer.close(about(loaded, request) | ({} if edit is None else about_edit(loaded, edit)))
+    writer.close(about(loaded, request) | ({} if edit is None else editor.about_edit(loaded, edit)))
     family = type(loaded.model).__name__
     print(f"{family}, {loaded.weights} weights of step {loaded.step:,}, seed {request.seed}")
     print(f"{request.num:,} samples written to {out}")

@@ -99,6 +99,54 @@ class CanDecode(Protocol):
 
 
 @runtime_checkable
+class HasPosterior(Protocol):
+    """Encodes at random, by a distribution q(z | x) of latents."""
+
+    def encode_draw(self, x: Tensor, rng: RandomStreams) -> Tensor:
+        """One draw from q(z | x) for each x, of the shape that `encode` gives; the i-th by rng's i-th stream."""
+        ...
+
+
+@runtime_checkable
+class HasLatentPrior(Protocol):
+    """Has a distribution of latents to draw from: a prior, or a density that was fitted on them.
+
+    Attributes:
+        normal_prior: whether it is N(0, I).
+    """
+
+    normal_prior: bool
+
+    def sample_latents(self, rng: RandomStreams) -> Tensor:
+        """One draw of latents per stream, of the shape that `encode` gives."""
+        ...
+
+
+@runtime_checkable
+class HasLatentKL(Protocol):
+    """Knows what each latent dimension carries.
+
+    Attributes:
+        has_latent_kl: whether its posterior and prior have a KL per dimension.
+    """
+
+    has_latent_kl: bool
+
+    def kl_per_dimension(self, x: Tensor) -> Tensor:
+        """KL(q(z_d | x) || p(z_d)) in nats, (B, D), of latents in the order of `encode(x).flatten(1)`."""
+        ...
+
+
+@runtime_checkable
+class HasRate(Protocol):
+    """Knows what its codes cost under its own prior."""
+
+    def rate(self, x: Tensor, rng: RandomStreams) -> Tensor:
+        """KL(q(z | x) || p(z)) in nats, (B,), over all latents; exact, or of one draw by the i-th stream."""
+        ...
+
+
+@runtime_checkable
 class CanTokenize(Protocol):
     """Maps data to tokens, and back.
 

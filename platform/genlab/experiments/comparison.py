@@ -18,7 +18,7 @@ from genlab.experiments.wandb_download import COPIES, download, is_wandb_path
 
 # What was measured, against how: two families never share a sampler or a checkpoint, and must be comparable.
 # These stand beside each run; everything else in a protocol decides which column a score belongs to.
-SUBJECT = ("sampler", "weights", "checkpoint", "step", "genlab_version", "git_commit", "family")
+SUBJECT = ("sampler", "weights", "checkpoint", "step", "genlab_version", "git_commit", "family", "code")
 # Other draws of the same quantity may share its column too, where a note says so.
 DRAWS = {"num_draws": "numbers of draws", "seed": "seeds"}
 NOTED = {**DRAWS, "genlab_version": "package versions", "weights": "weights"}

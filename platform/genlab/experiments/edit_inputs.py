@@ -1,5 +1,6 @@
 """Images and masks that `lightning sample` edits, from files, as the model's data are."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -9,8 +10,40 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from genlab.core import DataSpec, ModalitySpec, UserError, invalid, require
+from genlab.experiments.loading import Loaded, build_data
 
+SPLIT = re.compile(r"(train|val|test)(?::(\d+(?:,\d+)*))?")
+NUM_OF_SPLIT = 8  # where no numbers are given
 REGIONS = ("lower", "upper", "left", "right", "centre")
+
+
+def images_of(option: str, path: Path, loaded: Loaded) -> tuple[Tensor, Tensor | None]:
+    """The images that a file holds, or those of the model's own data: "val" is the first 8, "val:3,5" those numbers.
+
+    Returns:
+        images, and their classes (N,) where they have such.
+
+    Raises:
+        UserError: from `read_images`; a number beyond the split's end.
+    """
+    named = SPLIT.fullmatch(str(path))
+    if named is None or path.exists():
+        return read_images(option, path, loaded.spec)
+    split, words = named.groups()
+    require(
+        "data" in loaded.config, option, str(path), "a file: this model's data are unknown", "pass a .npz"
+    )
+    data = build_data(loaded.config)
+    numbers = [int(word) for word in words.split(",")] if words else list(range(NUM_OF_SPLIT))
+    last = min(data.num_samples(split), max(numbers) + 1) - 1
+    inside = f"numbers from 0 to {last}" if words else "a split"
+    require(not words or max(numbers) <= last, option, str(path), inside, "choose among these")
+    batches = list(data.batches(split, num=last + 1))
+    kept = torch.tensor([number for number in numbers if number <= last])
+    x, labels = (
+        torch.cat([b[n] for b in batches]) if n in batches[0] else None for n in (data.spec.data, "label")
+    )
+    return x[kept], None if labels is None else labels[kept]
 
 
 def read_images(option: str, path: Path, spec: DataSpec) -> tuple[Tensor, Tensor | None]:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from genlab.core import Condition, RandomStreams, require
 from genlab.experiments.loading import Loaded
-from genlab.experiments.sampling import Request, num_classes
+from genlab.experiments.sampling import Request, check, num_classes
 from genlab.solvers import Ancestral, DormandPrince, Solver
 from genlab.solvers.editing import generate, image_to_image, inpaint, invert, slerp
 
-Kind = Literal["inpaint", "from", "invert", "interpolate"]
+Kind = Literal["inpaint", "from", "invert", "interpolate", "reconstruct", "traverse", "posterior"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Edit:
 
     Args:
         kind: "inpaint" fills in, "from" makes others like them (SDEdit), "invert" finds their noise and returns
-            from it, "interpolate" goes to `others`.
+            from it, as "reconstruct" does, "interpolate" goes to `others`. Models with latents reconstruct and
+            interpolate by these, "traverse" them, and draw from the "posterior".
         images: (N, *spec.shape).
         labels: of the images, (N,), for a conditional model, or None.
         missing: what "inpaint" fills in, (1, H, W) bool.
@@ -55,13 +56,18 @@ class Edit:
         require(same, "interpolate", got, "as many images in both files", "choose them in pairs")
 
 
+def has_denoiser(loaded: Loaded) -> bool:
+    """Whether this is a diffusion model of the data themselves."""
+    return all(hasattr(loaded.model, part) for part in ("denoiser", "guided", "check_solver"))
+
+
 def check_editable(loaded: Loaded) -> None:
     """Refuse a model that edits nothing: one without a denoiser, or whose denoiser is not of the data themselves.
 
     Raises:
         UserError: naming the family.
     """
-    able = all(hasattr(loaded.model, part) for part in ("denoiser", "guided", "check_solver"))
+    able = has_denoiser(loaded)
     expected = "a diffusion model of the data themselves, for editing"
     remedy = "choose a checkpoint of Diffusion"
     require(able, "ckpt", type(loaded.model).__name__, expected, remedy)
@@ -97,14 +103,20 @@ def number_of(loaded: Loaded, edit: Edit, request: Request, asked: int | None) -
     """How many results there will be: as many as asked for, or as images; of an interpolation, for each pair.
 
     Raises:
-        UserError: from `check_edit`; an interpolation of less than 2.
+        UserError: from `check_edit`; an interpolation of less than 2; a class that there is not.
     """
+    check(loaded, request)
     check_edit(loaded, edit, request)
     if edit.kind != "interpolate":
         return len(edit.images) if asked is None else asked
     per_pair = 8 if asked is None else asked
     require(per_pair >= 2, "num", per_pair, "at least 2, both ends", "pass --num 8")
     return per_pair * len(edit.images)
+
+
+def row_length(edit: Edit, num: int, loaded: Loaded) -> int | None:
+    """Results in a row of a grid, where their kind says so."""
+    return num // len(edit.images) if edit.kind == "interpolate" else None
 
 
 def solver_of(loaded: Loaded, edit: Edit) -> Solver:
@@ -137,6 +149,8 @@ def draw_edited(loaded: Loaded, request: Request, edit: Edit) -> Iterator[dict[s
         with loaded.model.evaluating():
             x = edited(loaded, edit, rows, shares, labels, rng).float().cpu()
         batch = {loaded.spec.data: x.clamp(-1, 1) if loaded.spec.data == "image" else x}
+        if edit.kind == "reconstruct":
+            batch["original"] = edit.images[rows]
         yield batch if labels is None else {**batch, "label": labels}
 
 

@@ -11,6 +11,7 @@ from genlab.experiments.evaluation_codes import code_scores
 from genlab.experiments.evaluation_likelihood import histogram_scores, likelihood_scores
 from genlab.experiments.evaluation_plan import (
     LIKELIHOOD,
+    RATE,
     Request,
     can_reconstruct,
     can_sample,
@@ -18,9 +19,11 @@ from genlab.experiments.evaluation_plan import (
     check_family,
     choose_counts,
     choose_metrics,
+    has_code,
     has_factors,
     lacking_reconstruction,
 )
+from genlab.experiments.evaluation_rate import rate_scores
 from genlab.experiments.evaluation_reconstruction import reconstruction_scores
 from genlab.experiments.evaluation_sides import Progress, folder_data, folder_set, generate, silent, split_set
 from genlab.experiments.loading import Loaded, build_data
@@ -58,15 +61,16 @@ def evaluate(loaded: Loaded, request: Request, progress: Progress = silent, worl
     check_family(loaded, request)
     wants_likelihood = can_score(loaded) and request.wants([LIKELIHOOD])
     wants_codes = has_factors(loaded) and request.wants(DISENTANGLEMENT)
+    wants_rate = has_code(loaded) and request.wants([RATE])
     wants_samples = can_sample(loaded) and request.wants(METRICS)
     wants_pairs = can_reconstruct(loaded) and request.wants(RECONSTRUCTION_SCORES)
-    if request.reference is not None and (wants_likelihood or wants_codes or wants_pairs):
+    if request.reference is not None and (wants_likelihood or wants_codes or wants_rate or wants_pairs):
         if others := [name for name in request.metrics or [] if name not in METRICS]:
             name = others[0]
             raise UserError(
                 f"metrics: got {name!r} with --reference, expected metrics of samples; leave {name} out"
             )
-        wants_likelihood = wants_codes = wants_pairs = False
+        wants_likelihood = wants_codes = wants_rate = wants_pairs = False
     results: Results = {"protocol": {}, "scores": {}, "baselines": {}, "per_class": {}, "skipped": {}}
     data = folder_data(request.reference, loaded) if request.reference else build_data(loaded.config)
     results["protocol"] = protocol(loaded, request, data)
@@ -85,6 +89,10 @@ def evaluate(loaded: Loaded, request: Request, progress: Progress = silent, worl
         if request.metrics is None:
             lacking = lacking_reconstruction(loaded)
             results["skipped"] |= {name: lacking[name] for name in RECONSTRUCTION if lacking[name]}
+    if wants_rate:
+        scores, baselines = rate_scores(loaded, request, data, progress, world)
+        results["scores"] |= scores
+        results["baselines"] |= baselines
     if wants_codes:
         scores, baselines = code_scores(loaded, request, data, progress, world)
         results["scores"] |= scores

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from genlab.core import CanDenoise, CanEncode, CanReconstruct, CanSample, HasLogProb, UserError, require
+from genlab.core import (
+    CanDenoise,
+    CanEncode,
+    CanReconstruct,
+    CanSample,
+    CanTokenize,
+    HasLogProb,
+    HasRate,
+    UserError,
+    require,
+)
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import num_classes
 from genlab.metrics.disentanglement import DISENTANGLEMENT
@@ -15,6 +25,7 @@ from genlab.metrics.scene import Scene
 from genlab.metrics.scores import METRICS, known
 
 LIKELIHOOD = "bpd"
+RATE = "rate"  # and distortion
 MOST = 10_000  # samples by default
 SMALL, SMALL_DRAWS = 1000, 20  # up to so many samples, so many draws
 
@@ -47,7 +58,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.metrics is not None:
-            known(self.metrics, [LIKELIHOOD, *DISENTANGLEMENT, *RECONSTRUCTION_SCORES])
+            known(self.metrics, [LIKELIHOOD, RATE, *DISENTANGLEMENT, *RECONSTRUCTION_SCORES])
         require(self.num is None or self.num > 1, "num", self.num, "at least 2 samples", "leave --num out")
         require(self.draws is None or self.draws > 0, "draws", self.draws, "at least 1", "leave --draws out")
         require(self.batch_size > 0, "batch_size", self.batch_size, "at least 1", "leave --batch_size out")
@@ -67,16 +78,19 @@ def check_family(loaded: Loaded, request: Request) -> None:
     """
     name, samples, likelihood = type(loaded.model).__name__, can_sample(loaded), can_score(loaded)
     possible = [*(METRICS if samples else []), *([LIKELIHOOD] if likelihood else [])]
+    possible += [RATE] if has_code(loaded) else []
     possible += DISENTANGLEMENT if has_factors(loaded) else []
     lacking = lacking_reconstruction(loaded)
     possible += [metric for metric, reason in lacking.items() if not reason]
     if not possible:
         raise UserError(
-            f"ckpt: got a {name}, expected a family that samples, reconstructs or has likelihoods; nothing to score"
+            f"ckpt: got a {name}, expected a family that samples, reconstructs or has likelihoods or codes; nothing to "
+            "score"
         )
     for metric in request.metrics or []:
         if metric not in possible:
             lacks = f"{name} has no likelihood" if metric == LIKELIHOOD else f"{name} can't sample"
+            lacks = f"{name} has neither a rate nor tokens" if metric == RATE else lacks
             if metric in DISENTANGLEMENT:
                 can = isinstance(loaded.model, CanEncode)
                 lacks = f"{loaded.spec.name} has no factors" if can else f"{name} can't encode"
@@ -93,6 +107,14 @@ def can_sample(loaded: Loaded) -> bool:
 def can_score(loaded: Loaded) -> bool:
     """Whether the family has likelihoods."""
     return isinstance(loaded.model, HasLogProb) and getattr(loaded.model, "has_log_prob", True)
+
+
+def has_code(loaded: Loaded) -> bool:
+    """Whether the family's codes have a price, and can be read again."""
+    model = loaded.model
+    return isinstance(model, CanTokenize) or (
+        isinstance(model, HasRate) and isinstance(model, CanReconstruct)
+    )
 
 
 def has_factors(loaded: Loaded) -> bool:

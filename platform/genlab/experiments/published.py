@@ -30,6 +30,8 @@ COLUMNS = {
     "elbo_bpd": ("bits/dim by ELBO", "{:.3f}"),
     "psnr": ("PSNR", "{:.2f} dB"),  # of reconstructions
     "denoised_psnr": ("PSNR, denoised", "{:.2f} dB"),
+    "rate_bits": ("bits/image", "{:.1f}"),
+    "distortion_mse": ("reconstruction MSE", "{:.4f}"),
 }
 
 
@@ -111,7 +113,7 @@ def table(records: Iterable[Record]) -> str:
     baselines: dict[str, dict[str, str]] = {}
     for name, scores in ((name, scores) for r in records for name, scores in r["baselines"].items()):
         baselines.setdefault(name, {}).update(cells(scores))
-    rows += [(name, "", found) for name, found in baselines.items()]
+    rows += [(name, "", found) for name, found in baselines.items() if found]
     columns = [key for key in COLUMNS if any(key in row[2] for row in rows)]
     head = ["", "training", *(COLUMNS[key][0] for key in columns)]
     body = [[name, time, *(found.get(key, "-") for key in columns)] for name, time, found in rows]

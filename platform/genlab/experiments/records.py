@@ -60,7 +60,11 @@ class RunRecord:
     @property
     def sample_grid(self) -> Path | None:
         """The latest grid at the fixed seeds, where one was drawn."""
-        path = RunDir(self.root).samples / "latest.png"
+        return self.picture("latest")
+
+    def picture(self, name: str) -> Path | None:
+        """One of the run's pictures by its name, "reconstructions" or a view's, where it was drawn."""
+        path = RunDir(self.root).samples / f"{name}.png"
         return path if path.is_file() else None
 
 

@@ -1,6 +1,5 @@
 """The comparison as one self-contained HTML page; it needs no network and no library."""
 
-import base64
 import json
 from importlib import resources
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 from genlab import __version__
 from genlab.core import UserError, require
 from genlab.experiments.comparison import Comparison
-from genlab.experiments.markup import swatch, tag, text
-from genlab.experiments.records import RunRecord
+from genlab.experiments.markup import text
 from genlab.experiments.report_curves import curve_data, curves_section
+from genlab.experiments.report_rate import rate_section
+from genlab.experiments.report_samples import samples_section
 from genlab.experiments.report_sweep import sweep_sections
 from genlab.experiments.report_tables import config_section, runs_table, scores_section
 from genlab.experiments.run_dir import write_atomic
@@ -21,7 +21,6 @@ from genlab.experiments.run_dir import write_atomic
 PALETTE = (
     "#4269d0 #e08214 #d9483b #2fa89a #3c9a4b #d56a9f #8e5bd6 #6d9de0 #9c6b4e #8a8f98".split()  # noqa: SIM905
 )
-IMAGE_BYTES = 30_000_000  # of all sample grids together
 
 
 def write_report(comparison: Comparison, out: str | Path) -> Path:
@@ -59,6 +58,7 @@ def render(comparison: Comparison) -> str:
         runs=runs_table(runs, colors),
         sweep=sweep_sections(runs),
         scores=scores_section(comparison, colors),
+        rate=rate_section(comparison, colors),
         curves=curves_section(runs, colors),
         samples=samples_section(runs, colors),
         config=config_section(comparison, colors),
@@ -75,35 +75,3 @@ def embedded_json(value: Any) -> str:
     """Compact JSON that can stand in a script element whatever strings it holds."""
     raw = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return raw.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def samples_section(runs: list[RunRecord], colors: list[str]) -> str:
-    """The latest fixed-seed grids side by side."""
-    figures, left = [], IMAGE_BYTES
-    for number, (run, color) in enumerate(zip(runs, colors, strict=True)):
-        path = run.sample_grid
-        data = path.read_bytes() if path and path.stat().st_size <= left else None
-        if data is None:
-            continue
-        left -= len(data)
-        step = run.reached("step")
-        about = run.family + (f", step {step:,.0f}" if step is not None else "")
-        caption = swatch(color) + text(run.name) + tag("div", text(about), class_="quiet")
-        source = "data:image/png;base64," + base64.b64encode(data).decode()
-        picture = tag("img", src=source, alt=f"samples of {run.name}", loading="lazy", decoding="async")
-        figures.append(tag("figure", tag("figcaption", caption) + picture, data_run=number))
-    missing = [run.name for run in runs if run.sample_grid is None]
-    full = len(runs) - len(missing) - len(figures)
-    notes = "".join(
-        tag("p", text(note), class_="quiet")
-        for note in (
-            f"No grid yet: {', '.join(missing)}." if missing else "",
-            f"{full} more grids left out to keep the page small: compare fewer runs to see them."
-            if full
-            else "",
-        )
-        if note
-    )
-    same = "All grids start from the same seeds: sample number i of each has the same noise, and class, if it has one."
-    intro = tag("p", same, class_="quiet") if figures else ""
-    return intro + tag("div", "".join(figures), class_="grids") + notes

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genlab.callbacks.grids import columns_by_class, image_grid, to_pixels
+from genlab.callbacks.grids import columns_by_class, columns_of_pairs, image_grid, over, to_pixels
 from genlab.callbacks.plots import scatter
 from genlab.core import DataSpec, UserError, WorkError, require
 
@@ -39,12 +39,12 @@ class Archive:
 
 
 class Grid(Archive):
-    """All samples in one PNG: a grid of images, or a scatter plot of 2-D points."""
+    """All samples in one PNG: a grid of images, rows of them under their originals, or a scatter plot of 2-D points."""
 
-    def __init__(self, path: Path, spec: DataSpec):
+    def __init__(self, path: Path, spec: DataSpec, columns: int | None = None):
         _require_drawable(_is_picture(spec) or spec.shape == (2,), path, spec)
         super().__init__(path, spec)
-        self.spec = spec
+        self.spec, self.columns = spec, columns
 
     def close(self, about: dict[str, Any]) -> None:
         samples = self.joined()
@@ -55,8 +55,11 @@ class Grid(Archive):
         labels, x = samples.get("label"), samples[self.spec.data]
         if self.spec.data != "image":
             return scatter(x, labels, None)
+        if "original" in samples:
+            columns = columns_of_pairs(len(x))
+            return image_grid(over(samples["original"], x, columns), self.spec["image"], columns)
         classes = 0 if labels is None else len(labels.unique())
-        return image_grid(x, self.spec["image"], columns_by_class(len(x), classes))
+        return image_grid(x, self.spec["image"], self.columns or columns_by_class(len(x), classes))
 
 
 class Folder:
@@ -79,8 +82,8 @@ class Folder:
         (self.path / "about.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
-def open_writer(path: Path, spec: DataSpec) -> Archive | Grid | Folder:
-    """The writer that a path asks for by its suffix: .png, .npz, or none for a folder.
+def open_writer(path: Path, spec: DataSpec, columns: int | None = None) -> Archive | Grid | Folder:
+    """The writer that a path asks for by its suffix: .png (of `columns`), .npz, or none for a folder.
 
     Raises:
         UserError: another suffix, a place that can't be written, a folder with something in it, or data that
@@ -90,7 +93,7 @@ def open_writer(path: Path, spec: DataSpec) -> Archive | Grid | Folder:
     kind = Folder if path.is_dir() else kinds.get(path.suffix.lower())
     require(kind is not None, "out", str(path), "FILE.png, FILE.npz or a folder", "choose one of these")
     try:
-        writer = kind(path, spec)
+        writer = Grid(path, spec, columns) if kind is Grid else kind(path, spec)
     except OSError as error:
         raise UserError(
             f"out: got {str(path)!r}, expected a writable place ({error.strerror}); pass another --out"

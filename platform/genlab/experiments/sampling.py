@@ -90,7 +90,7 @@ def about(loaded: Loaded, request: Request) -> dict[str, Any]:
         "weights": loaded.weights,
         "seed": request.seed,
         "label": request.label,
-        "sampler": loaded.model.sampling_protocol(),
+        "sampler": loaded.model.sampling_protocol() if isinstance(loaded.model, CanSample) else None,
         "genlab": loaded.meta.get("genlab"),
         "commit": loaded.meta.get("commit"),
     }

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genlab.core import Condition, DataSpec, ModalitySpec, RandomStreams, require
 from genlab.families.base import GenerativeModel, OptimizerFactory
+from genlab.families.latent_code import LatentCode
 from genlab.families.schedules import Schedule
 from genlab.networks import PosteriorFactory, PriorFactory
 from genlab.probability import DiagonalGaussian, LatentDistribution, gaussian_kl
@@ -17,7 +18,7 @@ EncoderFactory = Callable[[DataSpec, int], nn.Module]
 DecoderFactory = Callable[[DataSpec, int, int], nn.Module]
 
 
-class LatentVariableModel(GenerativeModel):
+class LatentVariableModel(LatentCode, GenerativeModel):
     """Base of families with z ~ p(z) and data from a decoder of z, and with q(z | x) from an encoder.
 
     A subclass calls `make_parts`, and gives `to_data`; and `emit`, where data are drawn given z.
