@@ -42,7 +42,7 @@ def read_edit(args: argparse.Namespace, loaded):
     """
     from genlab.core import require
     from genlab.experiments.edit_inputs import read_images, read_mask
-    from genlab.experiments.editing import Edit, check_editable
+    from genlab.experiments.edits import Edit, check_editable
 
     kind = asked(args)
     if kind is None:

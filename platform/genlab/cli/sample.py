@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     if args.shard_size is not None:
         return run_shards(args)
     from genlab.cli.bar import bar
-    from genlab.experiments.editing import about_edit, draw_edited, number_of
+    from genlab.experiments.editing import about_edit, draw_edited
+    from genlab.experiments.edits import number_of
     from genlab.experiments.loading import load_checkpoint
     from genlab.experiments.sample_files import open_writer
     from genlab.experiments.sampling import Request, about, check, draw, pick_device
