@@ -47,30 +47,32 @@ class LinearEstimate(Estimate):
         vars(self).update(x_t=x_t, pred=pred, of_x_0=of_x_0, of_eps=of_eps, v=v)  # frozen, as its base is
 
     @cached_property
-    def x_0(self) -> Tensor:  # type: ignore[override]
+    def x_0(self) -> Tensor:
         """E[x_0 | x_t], (B, ...), in x_t's precision."""
         return _of(self.x_t, self.pred, *self.of_x_0)
 
     @cached_property
-    def eps(self) -> Tensor:  # type: ignore[override]
+    def eps(self) -> Tensor:
         """E[eps | x_t], (B, ...), in x_t's precision."""
         return _of(self.x_t, self.pred, *self.of_eps)
 
     def step(self, x: Tensor, of_x: float, of_x_0: float, of_eps: float) -> Tensor:
-        of_x_t, of_pred = (of_x_0 * a + of_eps * b for a, b in zip(self.of_x_0, self.of_eps, strict=True))
+        (x_t_in_x_0, pred_in_x_0), (x_t_in_eps, pred_in_eps) = self.of_x_0, self.of_eps
+        of_x_t = of_x_0 * x_t_in_x_0 + of_eps * x_t_in_eps
+        of_pred = of_x_0 * pred_in_x_0 + of_eps * pred_in_eps
         if x is self.x_t:
-            return combination(of_x + of_x_t, x, [of_pred], [self.pred])
-        return combination(of_x, x, [of_x_t, of_pred], [self.x_t, self.pred])
+            return combination(of_x + of_x_t, x, (of_pred,), (self.pred,))
+        return combination(of_x, x, (of_x_t, of_pred), (self.x_t, self.pred))
 
 
 def combination(of_x: float, x: Tensor, weights: Sequence[float], terms: Sequence[Tensor]) -> Tensor:
     """of_x x + sum_k weights_k terms_k, in as few passes over memory as there are terms that count."""
     rest = [(weight, term) for weight, term in zip(weights, terms, strict=False) if weight]
     if of_x not in (0, 1) or not rest:
-        total = of_x * x
+        total = x.mul(of_x)
     else:
-        weight, term = rest.pop(0)
-        total = torch.add(x, term, alpha=weight) if of_x else weight * term.to(x.dtype)
+        (weight, term), *rest = rest
+        total = torch.add(x, term, alpha=weight) if of_x else term.to(x.dtype).mul(weight)
     for weight, term in rest:
         total.add_(term, alpha=weight)
     return total
@@ -80,4 +82,4 @@ def _of(x_t: Tensor, pred: Tensor, of_x: float, of_pred: float) -> Tensor:
     """of_x x_t + of_pred pred, in x_t's dtype; the prediction itself where that is all."""
     if of_x == 0:
         return pred.to(x_t.dtype) if of_pred == 1 else of_pred * pred.to(x_t.dtype)
-    return (of_x * x_t).add_(pred, alpha=of_pred)
+    return x_t.mul(of_x).add_(pred, alpha=of_pred)

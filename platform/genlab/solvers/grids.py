@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genlab.core import require
+from genlab.core import invalid, require
 from genlab.probability import GaussianPath
 
 
@@ -25,15 +25,13 @@ class TimeGrid(ABC):
             UserError: it leaves the path's times, or does not fall to 0.
         """
         times = self.nodes(path, num_steps)
-        expected = (
-            f"num_steps + 1 times that fall from at most {path.t_max:g} to 0, none in (0, {path.t_min:g})"
-        )
-        falling = bool((times.diff() < 0).all()) and float(times[-1]) == 0 and len(times) == num_steps + 1
-        inside = float(times[0]) <= path.t_max * (1 + 1e-9) and float(times[-2]) >= path.t_min * (1 - 1e-9)
-        got = f"{[float(f'{t:.4g}') for t in times[:2]]} to {[float(f'{t:.4g}') for t in times[-2:]]}"
-        require(
-            falling and inside, "grid", got, expected, "change its arguments, or the path's t_min and t_max"
-        )
+        ends = times[[0, -2, -1]].tolist() if len(times) == num_steps + 1 else None
+        inside = ends and ends[0] <= path.t_max * (1 + 1e-9) and ends[1] >= path.t_min * (1 - 1e-9)
+        if not inside or ends[2] != 0 or not bool((times.diff() < 0).all()):
+            got = f"{[float(f'{t:.4g}') for t in times[:2]]} to {[float(f'{t:.4g}') for t in times[-2:]]}"
+            most, least = path.t_max, path.t_min
+            expected = f"num_steps + 1 times that fall from at most {most:g} to 0, none in (0, {least:g})"
+            raise invalid("grid", got, expected, "change its arguments, or the path's t_min and t_max")
         return times
 
     def protocol(self) -> dict[str, object]:
