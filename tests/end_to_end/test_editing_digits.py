@@ -13,7 +13,8 @@ from torch import Tensor
 
 from genlab.cli.main import run
 from genlab.data import Digits
-from genlab.experiments.editing import Edit, draw_edited
+from genlab.experiments.editing import draw_edited
+from genlab.experiments.edits import Edit
 from genlab.experiments.loading import Loaded, load_checkpoint
 from genlab.experiments.sampling import Request
 from genlab.metrics import DigitsJudge

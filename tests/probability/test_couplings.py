@@ -120,6 +120,20 @@ def test_within_classes_noise_does_not_tell_the_class(make):
     assert cost(x_0, coupled) < cost(x_0, eps)
 
 
+def test_coupled_noise_is_not_the_score():
+    """Data N(0, 4) with optimal noise, x_0 = 2 eps: x_t ~ N(0, (2 alpha + sigma)^2), and eps is known from x_t."""
+    torch.manual_seed(0)
+    x_0, eps, (alpha, sigma) = 2 * torch.randn(512, 1), torch.randn(512, 1), (0.6, 0.4)
+    coupled = OptimalCoupling()(x_0, eps)
+    x_t = alpha * x_0 + sigma * coupled
+    score = -x_t / (2 * alpha + sigma) ** 2
+    ratio = (-coupled / sigma * score).sum() / score.square().sum()
+    assert ratio.item() == pytest.approx((2 * alpha + sigma) / sigma, rel=0.1)  # 4 times the score
+    independent = alpha * x_0 + sigma * eps
+    score = -independent / (4 * alpha**2 + sigma**2)
+    assert ((-eps / sigma * score).sum() / score.square().sum()).item() == pytest.approx(1, abs=0.2)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_half_precision_is_coupled_in_single(dtype):
     x_0, eps, _ = pair(32, dtype=dtype)

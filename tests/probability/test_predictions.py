@@ -12,6 +12,7 @@ from genlab.probability import (
     Denoiser,
     EDMPath,
     EDMPrediction,
+    Estimate,
     LinearBetaPath,
     LinearPath,
     NoisePrediction,
@@ -23,6 +24,7 @@ from genlab.probability import (
     VEPath,
     VPrediction,
 )
+from genlab.probability.estimates import LinearEstimate
 
 PATHS = [
     LinearPath(t_min=1e-3, t_max=0.999),
@@ -68,7 +70,23 @@ def test_estimates_at_one_time_are_those_at_equal_times(path, prediction):
     for t in times[[0, 13, -1]]:
         one = prediction.estimate_at(path, pred, x_t, t.item())
         each = prediction.estimate(path, pred, x_t, t.expand(len(x_t)))
+        for x in (x_t, x_t.flip(0)):  # before either is asked for, and of what x_0 and eps are no part of
+            step = one.step(x, 0.5, -2.0, 3.0)
+            torch.testing.assert_close(step, 0.5 * x - 2 * each.x_0 + 3 * each.eps, rtol=1e-6, atol=1e-9)
+        assert not {"x_0", "eps"} & set(vars(one))
         torch.testing.assert_close((one.x_0, one.eps), (each.x_0, each.eps))
+
+
+def test_steps_leave_what_they_are_made_of_as_it_is():
+    x_t, pred = torch.randn(2, 3, 4, dtype=torch.float64)
+    for estimate in (Estimate(x_t, pred), LinearEstimate(x_t, pred, (1.0, 0.0), (0.0, 1.0))):
+        for factors in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.5, 0.0), (2.0, 1.0, 1.0)):
+            step, before = estimate.step(x_t, *factors), (x_t.clone(), pred.clone())
+            expected = factors[0] * x_t + factors[1] * estimate.x_0 + factors[2] * estimate.eps
+            torch.testing.assert_close(step, expected)
+            step.zero_()
+            assert torch.equal(x_t, before[0])
+            assert torch.equal(pred, before[1])
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: type(path).__name__)

@@ -14,7 +14,9 @@ from genlab.probability import (
     LinearPath,
 )
 from genlab.solvers import DDIM, Ancestral, DPMSolverPP, Heun, KarrasGrid
-from genlab.solvers.editing import generate, image_to_image, inpaint, interpolate, invert
+from genlab.solvers.image_to_image import image_to_image
+from genlab.solvers.inpainting import inpaint
+from genlab.solvers.inversion import generate, interpolate, invert
 
 MIXTURE = EightGaussians()
 PATHS = [LinearPath(1e-3), CosinePath(), LinearBetaPath(), EDMPath()]

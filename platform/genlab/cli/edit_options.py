@@ -58,8 +58,8 @@ def read_edit(args: argparse.Namespace, loaded):
     """
     from genlab.core import require
     from genlab.experiments.edit_inputs import images_of, read_mask
-    from genlab.experiments.editing import Edit
     from genlab.experiments.editors import editor_of
+    from genlab.experiments.edits import Edit
 
     kind = asked(args)
     if kind is None:

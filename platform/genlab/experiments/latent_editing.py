@@ -15,7 +15,7 @@ from genlab.core import (
     RandomStreams,
     require,
 )
-from genlab.experiments.editing import Edit
+from genlab.experiments.edits import Edit
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import Request
 from genlab.solvers.latent_axes import encoded, latent_axes

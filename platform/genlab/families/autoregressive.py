@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genlab.core import Condition, DataSpec, LogProb, RandomStreams
 from genlab.families.base import GenerativeModel, NetworkFactory, OptimizerFactory
-from genlab.families.requests import Dropout, check_dropout, check_guided, dropout_of
+from genlab.families.requests import Dropout, check_dropout, check_guided
 from genlab.families.schedules import Schedule
 from genlab.families.token_view import TokenView
 from genlab.networks import TokenTransformer
@@ -103,10 +103,7 @@ class Autoregressive(GenerativeModel):
         """
         self.check_request(num_samples, condition, rng)
         rng = rng.to(self.device)
-        if condition is not None:
-            condition = condition.to(self.device)
-        elif self.conditional and dropout_of("label", self.label_dropout) == 0:
-            condition = Condition(label=rng.integers(self.spec.num_classes))
+        condition = self.condition_or_drawn(condition, rng, self.label_dropout)
         with self.evaluating():
             return self.view.data((solver or self.decoding)(self.network, condition=condition, rng=rng))
 

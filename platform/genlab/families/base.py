@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from genlab.core import Condition, DataSpec, RandomStreams, batch_size, require
 from genlab.core.condition import MODALITIES
-from genlab.families.requests import check_condition
+from genlab.families.requests import Dropout, check_condition, dropout_of
 from genlab.families.schedules import Constant, Schedule
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -103,6 +103,22 @@ class GenerativeModel(pl.LightningModule):
             expected = "none: this model is unconditional"
             require(bool(self.conditions), "condition", type(condition).__name__, expected, "leave it out")
             check_condition(condition, num, self.spec, self.conditions)
+
+    def condition_or_drawn(
+        self, condition: Condition | None, rng: RandomStreams, label_dropout: Dropout = 0.0
+    ) -> Condition | None:
+        """What samples are drawn under: the condition that is asked for, else classes drawn evenly, else None.
+
+        Args:
+            condition: that is asked for, if any.
+            rng: one stream per sample, where classes come from; its device is the answer's.
+            label_dropout: of the training. A model that at times loses its labels there has learned to do without
+                them; the null embedding of another is as it was at the start.
+        """
+        if condition is not None:
+            return condition.to(rng.device)
+        drawn = self.conditional and dropout_of("label", label_dropout) == 0
+        return Condition(label=rng.integers(self.spec.num_classes)) if drawn else None
 
     def check_parts(self) -> None:
         """Refuse frozen parts that do not work, once they have their weights and before data are read.

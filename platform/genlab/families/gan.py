@@ -98,10 +98,7 @@ class GAN(Alternating):
         self.check_request(num_samples, condition, rng)
         rng = rng.to(self.device)
         z = rng.normal((self.generator.latent_dim,))
-        if condition is not None:
-            condition = condition.to(self.device)
-        elif self.conditional:
-            condition = Condition(label=rng.integers(self.spec.num_classes))
+        condition = self.condition_or_drawn(condition, rng)
         with self.evaluating():
             return self.generator(z, condition)
 

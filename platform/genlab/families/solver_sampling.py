@@ -1,4 +1,4 @@
-"""What is sampled by a solver: a denoiser under guidance, and its walk from noise to data."""
+"""What is sampled by a solver: its walk from noise to data, by a denoiser under guidance."""
 
 from abc import abstractmethod
 from collections import deque
@@ -6,36 +6,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from genlab.core import Condition, DataSpec, RandomStreams, require
-from genlab.families.base import GenerativeModel, OptimizerFactory
-from genlab.families.requests import Dropout, check_dropout, dropout_of
+from genlab.core import Condition, DataSpec, RandomStreams
+from genlab.families.base import OptimizerFactory
+from genlab.families.guided_model import GuidedModel
+from genlab.families.requests import Dropout, check_dropout
 from genlab.families.schedules import Schedule
-from genlab.probability import Denoises, GaussianPath
-from genlab.solvers import (
-    ClampedData,
-    ClassifierFreeGuidance,
-    Guidable,
-    Guidance,
-    Solver,
-    network_evaluations,
-)
+from genlab.probability import GaussianPath
+from genlab.solvers import Guidance, Solver, network_evaluations
 
 
-class SolverSampling(GenerativeModel):
+class SolverSampling(GuidedModel):
     """Base of the families whose samples are a solver's, from a denoiser that a subclass trains.
 
-    Guidance is classifier-free, then `guidance` in its order, then the clamping of data. Trained models that guide
-    are held by the checkpoint, frozen. A subclass has a `network`, and calls `check_sampling` when it is built.
+    A subclass has a `network`, and calls `check_sampling` when it is built.
 
     Args:
-        spec, optimizer, schedule: see `GenerativeModel`.
-        path: on which the denoiser works.
+        spec, path, optimizer, schedule: see `GuidedModel`.
         solver, label_dropout, guidance_scale, guidance, clamp: see `Diffusion`.
-
-    Raises:
-        UserError: a bound that is not positive.
     """
 
     def __init__(
@@ -50,26 +39,8 @@ class SolverSampling(GenerativeModel):
         optimizer: OptimizerFactory,
         schedule: Schedule | None,
     ):
-        super().__init__(spec, optimizer, schedule)
-        self.path = path
+        super().__init__(spec, path, label_dropout, guidance_scale, guidance, clamp, optimizer, schedule)
         self.solver = solver
-        self.label_dropout = label_dropout
-        self.guidance_scale = guidance_scale
-        self.guidance = list(guidance)
-        if guides := [guide for g in self.guidance for guide in g.guides]:
-            self.guides = nn.ModuleList(guides)
-        require(clamp is None or clamp > 0, "clamp", clamp, "a positive bound", "use 1 for images")
-        self.clamp = clamp
-
-    @property
-    @abstractmethod
-    def denoiser(self) -> Denoises:
-        """The map from (x_t, t, condition) to estimates of x_0 and eps, without guidance."""
-
-    @property
-    @abstractmethod
-    def has_score(self) -> bool:
-        """Whether -eps / sigma is the score of x_t."""
 
     @abstractmethod
     def check_solver(self, solver: Solver) -> None:
@@ -84,34 +55,6 @@ class SolverSampling(GenerativeModel):
         self.check_solver(self.solver)
         check_dropout(self.label_dropout, self.conditions)
         self.guided()
-
-    @property
-    def conditions(self) -> tuple[str, ...]:
-        """Kinds of condition that samples can be asked for by: what the network takes, and guidance."""
-        return tuple(
-            dict.fromkeys([*self._own_conditions, *(k for g in self.guidance for k in g.conditions)])
-        )
-
-    @property
-    def _own_conditions(self) -> tuple[str, ...]:
-        return getattr(self.network, "conditions", super().conditions)
-
-    def guided(self, scale: float | None = None) -> Denoises:
-        """The denoiser that samples come from: under the model's guidance, of another scale where given.
-
-        Raises:
-            UserError: guidance of a model that can't be guided so.
-        """
-        scale = self.guidance_scale if scale is None else scale
-        clamped = [] if self.clamp is None else [ClampedData(self.clamp)]
-        # A kind that training never loses has no null to guide away from.
-        droppable = [kind for kind in self._own_conditions if dropout_of(kind, self.label_dropout) > 0]
-        ours = Guidable(self.path, droppable, self.has_score, self.spec, tuple(self._own_conditions))
-        denoiser = self.denoiser
-        for guidance in (ClassifierFreeGuidance(scale, droppable), *self.guidance, *clamped):
-            guidance.check(ours)
-            denoiser = guidance(denoiser)
-        return denoiser
 
     def sample(
         self,
@@ -174,11 +117,7 @@ class SolverSampling(GenerativeModel):
     ) -> Iterator[Tensor]:
         self.check_request(num_samples, condition, rng)
         rng = rng.to(self.device)
-        if condition is not None:
-            condition = condition.to(self.device)
-        elif self.conditional and dropout_of("label", self.label_dropout) == 0:
-            # The null embedding of such a model is as it was at the start.
-            condition = Condition(label=rng.integers(self.spec.num_classes))
+        condition = self.condition_or_drawn(condition, rng, self.label_dropout)
         return solver.states(self.guided(guidance_scale), self.spec.shape, condition=condition, rng=rng)
 
     def _clamp(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Attention of a feature map's positions to each other, and to tokens."""
 
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 from genlab.core import require
 from genlab.networks.blocks import group_norm, zero_init
@@ -30,6 +30,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, num_heads: int, mask: Tensor | None 
 def positions_first(x: Tensor) -> Tensor:
     """A feature map (B, C, H, W) as a sequence (B, H W, C); a view, where x is channels_last."""
     return x.flatten(2).transpose(1, 2).contiguous()
+
+
+def each_position(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution of size 1 as the product that it is, of positions (B, N, C) -> (B, N, D).
+
+    A convolution would have its input with channels first, and attention its output with channels last again.
+    """
+    return linear(x, layer.weight.flatten(1), layer.bias)
 
 
 def heads_of(channels: int, head_dim: int) -> int:
@@ -68,9 +76,9 @@ class SelfAttention2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        q, k, v = positions_first(self.qkv(self.norm(x))).chunk(3, dim=2)
-        y = attend(q, k, v, self.num_heads)
-        return x + self.out(y.transpose(1, 2).unflatten(2, x.shape[2:]))
+        q, k, v = each_position(self.qkv, positions_first(self.norm(x))).chunk(3, dim=2)
+        y = each_position(self.out, attend(q, k, v, self.num_heads))
+        return x + y.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 class CrossAttention2d(nn.Module):
@@ -99,7 +107,7 @@ class CrossAttention2d(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, C, H, W) and tokens (B, L, token_dim), of which `mask` (B, L) are there -> (B, C, H, W)."""
-        q = positions_first(self.q(self.norm(x)))
+        q = each_position(self.q, positions_first(self.norm(x)))
         k, v = self.kv(tokens).chunk(2, dim=2)
-        y = attend(q, k, v, self.num_heads, mask)
-        return x + self.out(y.transpose(1, 2).unflatten(2, x.shape[2:]))
+        y = each_position(self.out, attend(q, k, v, self.num_heads, mask))
+        return x + y.transpose(1, 2).unflatten(2, x.shape[2:])

@@ -16,6 +16,7 @@ from genlab.probability.densities import Density, EightGaussians, GaussianMixtur
 from genlab.probability.discrete_likelihoods import Bernoulli, BetaBinomial, Categorical, DiscretisedLogistic
 from genlab.probability.discretised_gaussian import log_prob_of_bins
 from genlab.probability.divergences import DiagonalGaussian, LatentDistribution, gaussian_kl, sampled_kl
+from genlab.probability.estimates import Estimate, combination
 from genlab.probability.fokker_planck import FokkerPlanck
 from genlab.probability.gaussian_likelihood import Gaussian
 from genlab.probability.gaussian_path import GaussianPath
@@ -42,10 +43,9 @@ from genlab.probability.mixture_fitting import FittedMixture, fit_gaussian_mixtu
 from genlab.probability.path_sde import ForwardSDE, ReverseSDE
 from genlab.probability.paths import CosinePath, LinearBetaPath, LinearPath
 from genlab.probability.posteriors import Posterior, interpolated_variance, transition
+from genlab.probability.preconditioning import EDMPrediction
 from genlab.probability.predictions import (
     DataPrediction,
-    EDMPrediction,
-    Estimate,
     NoisePrediction,
     Prediction,
     ScorePrediction,
@@ -86,6 +86,7 @@ __all__ = [
     "IndependentCoupling",
     "OptimalCoupling",
     "at_time",
+    "combination",
     "directions",
     "gaussian_wasserstein",
     "sinkhorn_divergence",

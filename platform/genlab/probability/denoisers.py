@@ -7,8 +7,9 @@ from typing import Protocol
 from torch import Tensor
 
 from genlab.core import Condition, invalid
+from genlab.probability.estimates import Estimate
 from genlab.probability.gaussian_path import GaussianPath
-from genlab.probability.predictions import Estimate, Prediction
+from genlab.probability.predictions import Prediction
 
 Network = Callable[[Tensor, Tensor, Condition | None], Tensor]
 
@@ -72,8 +73,7 @@ class Denoiser:
     def at(self, x_t: Tensor, t: float, condition: Condition | None = None) -> Estimate:
         """Estimates at x_t (B, ...) and one t for all."""
         pred, v = self.outputs(x_t, x_t.new_full((len(x_t),), t), condition)
-        estimate = self.prediction.estimate_at(self.path, pred, x_t, t)
-        return estimate if v is None else replace(estimate, v=v)
+        return self.prediction.estimate_at(self.path, pred, x_t, t, v)
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition | None = None) -> Estimate:
         """Estimates at x_t (B, ...), t (B,)."""

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from genlab.core import Condition, require
 from genlab.probability.densities import GaussianMixture
+from genlab.probability.estimates import Estimate
 from genlab.probability.gaussian_path import GaussianPath
-from genlab.probability.predictions import Estimate
 
 
 class ExactDenoiser:

@@ -6,27 +6,14 @@ With pred = c(t) x_0 + d(t) eps and x_t = alpha(t) x_0 + sigma(t) eps, the two u
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from genlab.core import expand_like, invalid, require
+from genlab.probability.estimates import Estimate, Factors, LinearEstimate
 from genlab.probability.gaussian_path import GaussianPath
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a denoiser believes about x_t: E[x_0 | x_t] and E[eps | x_t], both (B, ...).
-
-    Where it has learned the variance of steps, `v` (B, ...) interpolates between the least and the most (see
-    `posteriors.interpolated_variance`), whatever the step is.
-    """
-
-    x_0: Tensor
-    eps: Tensor
-    v: Tensor | None = None
 
 
 class Prediction(ABC):
@@ -55,10 +42,11 @@ class Prediction(ABC):
         from_x, from_pred = expand_like(c / determinant, x_t), expand_like(alpha / determinant, x_t)
         return Estimate(x_0, from_pred * pred - from_x * x_t)
 
-    def estimate_at(self, path: GaussianPath, pred: Tensor, x_t: Tensor, t: float) -> Estimate:
+    def estimate_at(
+        self, path: GaussianPath, pred: Tensor, x_t: Tensor, t: float, v: Tensor | None = None
+    ) -> Estimate:
         """`estimate` at one time for all samples: the factors are numbers, found once for each time of a grid."""
-        of_x_0, of_eps = _factors(self, path, t)
-        return Estimate(_combined(x_t, pred, *of_x_0), _combined(x_t, pred, *of_eps))
+        return LinearEstimate(x_t, pred, *_factors(self, path, t), v)
 
     def scale_input(self, path: GaussianPath, x_t: Tensor, t: Tensor) -> Tensor:
         """What the network sees of x_t (B, ...): c_in(t) x_t, here x_t itself."""
@@ -84,9 +72,6 @@ class Prediction(ABC):
             require(finite, "prediction", pair, "one whose network has a finite time at both ends", remedy)
 
 
-Factors = tuple[float, float]
-
-
 @lru_cache(maxsize=4096)
 def _factors(prediction: Prediction, path: GaussianPath, t: float) -> tuple[Factors, Factors]:
     """Those of x_t and of the prediction in x_0, and in eps, computed in float64."""
@@ -100,13 +85,6 @@ def _factors(prediction: Prediction, path: GaussianPath, t: float) -> tuple[Fact
             "t", t, f"a time at which {type(prediction).__name__} can be inverted", "move t inwards"
         )
     return (d / determinant, -sigma / determinant), (-c / determinant, alpha / determinant)
-
-
-def _combined(x_t: Tensor, pred: Tensor, of_x: float, of_pred: float) -> Tensor:
-    """of_x x_t + of_pred pred, in x_t's dtype."""
-    if of_x == 0:
-        return pred.to(x_t.dtype) if of_pred == 1 else of_pred * pred.to(x_t.dtype)
-    return (of_x * x_t).add_(pred, alpha=of_pred)
 
 
 class NoisePrediction(Prediction):
@@ -155,48 +133,3 @@ class ScorePrediction(Prediction):
 
     def coefficients(self, path: GaussianPath, t: Tensor) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(t), -1 / path.sigma(t)
-
-
-class EDMPrediction(Prediction):
-    """EDM's preconditioned network: pred = F = (x_0 - c_skip x_t) / c_out, of unit variance at all noise levels.
-
-    For data of standard deviation sigma_data and V = sigma^2 + alpha^2 sigma_data^2, the variance of x_t,
-
-        c_skip = alpha sigma_data^2 / V,   c_out = sigma sigma_data / sqrt(V),
-        c_in = 1 / sqrt(V),   c_noise = log(sigma / alpha) / 4,
-
-    so that F = (sigma x_0 / sigma_data - alpha sigma_data eps) / sqrt(V) (-v on a variance-preserving path
-    for sigma_data = 1). With alpha = 1 these are the paper's; on another path they are the paper's at noise level
-    sigma / alpha, for x_t / alpha.
-
-    Args:
-        sigma_data: standard deviation of the data, per value.
-
-    Raises:
-        UserError: sigma_data is not positive.
-
-    Source: Karras et al. 2022, eq. 7 and table 1.
-    """
-
-    def __init__(self, sigma_data: float = 0.5):
-        require(
-            sigma_data > 0, "sigma_data", sigma_data, "a positive number", "use the data's, 0.5 for images"
-        )
-        self.sigma_data = sigma_data
-
-    def coefficients(self, path: GaussianPath, t: Tensor) -> tuple[Tensor, Tensor]:
-        deviation = self._deviation(path, t)
-        return path.sigma(t) / (self.sigma_data * deviation), -path.alpha(t) * self.sigma_data / deviation
-
-    def determinant(self, path: GaussianPath, t: Tensor) -> Tensor:
-        return -self._deviation(path, t) / self.sigma_data
-
-    def scale_input(self, path: GaussianPath, x_t: Tensor, t: Tensor) -> Tensor:
-        return x_t / expand_like(self._deviation(path, t), x_t)
-
-    def network_time(self, path: GaussianPath, t: Tensor) -> Tensor:
-        return path.noise_level(t).log() / 4
-
-    def _deviation(self, path: GaussianPath, t: Tensor) -> Tensor:
-        """sqrt(V)."""
-        return torch.hypot(path.sigma(t), path.alpha(t) * self.sigma_data)

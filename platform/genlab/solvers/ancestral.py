@@ -8,7 +8,7 @@ from torch import Tensor
 from genlab.core import Condition, RandomStreams, require
 from genlab.probability import Denoises, at_time, interpolated_variance
 from genlab.solvers.grids import TimeGrid
-from genlab.solvers.multistep import Node, combination, node_at
+from genlab.solvers.multistep import Node, node_at
 from genlab.solvers.solver import Solver
 
 
@@ -50,13 +50,12 @@ class Ancestral(Solver):
         rng: RandomStreams,
     ) -> Tensor:
         estimate = at_time(denoiser, x_t, t, condition)
-        x_0 = estimate.x_0
         if s == 0:
-            return x_0
+            return estimate.x_0
         now, then = node_at(denoiser.path, t), node_at(denoiser.path, s)
         factor, variance = transition(now, then)
         ratio = (then.sigma / now.sigma) ** 2
-        mean = combination(factor * ratio, x_t, [then.alpha * variance / now.sigma**2], [x_0])
+        mean = estimate.step(x_t, factor * ratio, then.alpha * variance / now.sigma**2, 0.0)
         if self.variance == "learned":
             expected = "posterior or forward for a model that learned no variance"
             require(estimate.v is not None, "variance", "learned", expected, "choose one of these")
@@ -107,12 +106,11 @@ class DDIM(Solver):
             return estimate.x_0
         then = node_at(denoiser.path, s)
         if not self.eta:
-            return combination(then.alpha, estimate.x_0, [then.sigma], [estimate.eps])
+            return estimate.step(x_t, 0.0, then.alpha, then.sigma)
         now = node_at(denoiser.path, t)
         v = (self.eta * then.sigma / now.sigma) ** 2 * transition(now, then)[1]
-        weights = [math.sqrt(max(0.0, then.sigma**2 - v)), math.sqrt(v)]
-        terms = [estimate.eps, rng.normal(x_t.shape[1:]).to(x_t)]
-        return combination(then.alpha, estimate.x_0, weights, terms)
+        x = estimate.step(x_t, 0.0, then.alpha, math.sqrt(max(0.0, then.sigma**2 - v)))
+        return x.add_(rng.normal(x_t.shape[1:]).to(x_t), alpha=math.sqrt(v))
 
     def protocol(self) -> dict[str, object]:
         return {**super().protocol(), "eta": self.eta}

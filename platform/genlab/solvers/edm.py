@@ -73,12 +73,11 @@ class EDMStochastic(Solver):
             return estimate.x_0
         (_, alpha_t, sigma_t, _), (_, alpha_s, sigma_s, _) = node_at(path, t), node_at(path, s)
         if alpha_t == 0:  # an infinite noise level, from which the only step is to the estimate
-            return alpha_s * estimate.x_0 + sigma_s * estimate.eps
+            return estimate.step(x_t, 0.0, alpha_s, sigma_s)
         change, kept = sigma_s - sigma_t * alpha_s / alpha_t, alpha_s / alpha_t
-        start = x_t if kept == 1 else kept * x_t
-        euler = torch.add(start, estimate.eps, alpha=change)
-        end = at_time(denoiser, euler, s, condition)
-        return torch.add(start, estimate.eps + end.eps, alpha=change / 2)
+        half = estimate.step(x_t, kept, 0.0, change / 2)
+        end = at_time(denoiser, estimate.step(half, 1.0, 0.0, change / 2), s, condition)
+        return end.step(half, 1.0, 0.0, change / 2)
 
     def _churned(self, path: GaussianPath, x_t: Tensor, t: float, rng: RandomStreams) -> tuple[float, Tensor]:
         """t and x_t at the raised noise level, which is not raised beyond t_max's."""

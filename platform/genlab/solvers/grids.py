@@ -1,4 +1,4 @@
-"""Grids of times for solvers: powers of t, the cosine schedule's, shifted for resolution, or given."""
+"""Grids of times for solvers: powers of t, the cosine schedule's, or given."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genlab.core import require
+from genlab.core import invalid, require
 from genlab.probability import GaussianPath
 
 
@@ -25,15 +25,13 @@ class TimeGrid(ABC):
             UserError: it leaves the path's times, or does not fall to 0.
         """
         times = self.nodes(path, num_steps)
-        expected = (
-            f"num_steps + 1 times that fall from at most {path.t_max:g} to 0, none in (0, {path.t_min:g})"
-        )
-        falling = bool((times.diff() < 0).all()) and float(times[-1]) == 0 and len(times) == num_steps + 1
-        inside = float(times[0]) <= path.t_max * (1 + 1e-9) and float(times[-2]) >= path.t_min * (1 - 1e-9)
-        got = f"{[float(f'{t:.4g}') for t in times[:2]]} to {[float(f'{t:.4g}') for t in times[-2:]]}"
-        require(
-            falling and inside, "grid", got, expected, "change its arguments, or the path's t_min and t_max"
-        )
+        ends = times[[0, -2, -1]].tolist() if len(times) == num_steps + 1 else None
+        inside = ends and ends[0] <= path.t_max * (1 + 1e-9) and ends[1] >= path.t_min * (1 - 1e-9)
+        if not inside or ends[2] != 0 or not bool((times.diff() < 0).all()):
+            got = f"{[float(f'{t:.4g}') for t in times[:2]]} to {[float(f'{t:.4g}') for t in times[-2:]]}"
+            most, least = path.t_max, path.t_min
+            expected = f"num_steps + 1 times that fall from at most {most:g} to 0, none in (0, {least:g})"
+            raise invalid("grid", got, expected, "change its arguments, or the path's t_min and t_max")
         return times
 
     def protocol(self) -> dict[str, object]:
@@ -92,41 +90,6 @@ class CosineGrid(TimeGrid):
 
     def protocol(self) -> dict[str, object]:
         return {"grid": "cosine"}
-
-
-class ShiftedGrid(TimeGrid):
-    """Another grid's times shifted to more noise: with u = t / t_max, u' = shift u / (1 + (shift - 1) u).
-
-    An image of m pixels loses its content at higher noise than one of n < m; shift = sqrt(m / n) gives both the same
-    uncertainty at the same step. On the linear path it multiplies sigma / alpha by shift.
-
-    Args:
-        shift: sqrt(m / n); 3 is the paper's for 1024 x 1024 pixels. 1 changes nothing.
-        grid: that is shifted; None is equal steps.
-
-    Raises:
-        UserError: shift is not positive.
-
-    Source: Esser et al. 2024, eq. 23.
-
-    >>> from genlab.probability import LinearPath
-    >>> ShiftedGrid(3.0).times(LinearPath(), 4).tolist()
-    [1.0, 0.9, 0.75, 0.5, 0.0]
-    """
-
-    def __init__(self, shift: float = 3.0, grid: TimeGrid | None = None):
-        require(
-            shift > 0, "shift", shift, "a positive number", "use sqrt(pixels / the smaller image's pixels)"
-        )
-        self.shift = shift
-        self.grid = grid or PowerGrid()
-
-    def nodes(self, path: GaussianPath, num_steps: int) -> Tensor:
-        u = self.grid.nodes(path, num_steps) / path.t_max
-        return path.t_max * (self.shift * u / (1 + (self.shift - 1) * u))
-
-    def protocol(self) -> dict[str, object]:
-        return {"grid": f"{self.grid.protocol()['grid']} shifted by {self.shift:g}"}
 
 
 class GivenGrid(TimeGrid):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from genlab.core import CanDecode, HasLatentPrior
-from genlab.solvers.editing import slerp
+from genlab.solvers.inversion import slerp
 from genlab.solvers.latent_axes import LatentAxes
 
 NUM_AT_ONCE = 64  # latents in the decoder

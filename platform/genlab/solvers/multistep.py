@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from genlab.core import Condition, RandomStreams
-from genlab.probability import Denoises, GaussianPath, at_time
+from genlab.probability import Denoises, GaussianPath, at_time, combination
 from genlab.solvers.solver import Solver
 
 FEW = 15  # steps below which the last ones are of lower order (Lu et al. 2022b, section 5 and appendix D)
@@ -37,6 +37,13 @@ class Node(NamedTuple):
 def node_at(path: GaussianPath, t: float) -> Node:
     """The node of one time, computed once."""
     return nodes_of(path, torch.tensor([t], dtype=torch.float64))[0]
+
+
+@lru_cache(maxsize=4096)
+def slopes_at(path: GaussianPath, t: float) -> tuple[float, float]:
+    """alpha'(t) and sigma'(t), computed in float64 once."""
+    time = torch.tensor(t, dtype=torch.float64)
+    return float(path.alpha_dot(time)), float(path.sigma_dot(time))
 
 
 def nodes_of(path: GaussianPath, times: Tensor) -> list[Node]:
@@ -59,14 +66,6 @@ class History:
         known = [] if self.ells == [-torch.inf] else self.ells
         self.estimates = [x_0, *self.estimates[: len(known)]][: self.length]
         self.ells = [ell, *known][: self.length]
-
-
-def combination(of_x: float, x: Tensor, weights: Sequence[float], terms: Sequence[Tensor]) -> Tensor:
-    """of_x x + sum_k weights_k terms_k."""
-    total = of_x * x
-    for weight, term in zip(weights, terms, strict=False):
-        total.add_(term, alpha=weight)
-    return total
 
 
 class Multistep(Solver):

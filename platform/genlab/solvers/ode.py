@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from genlab.core import Condition, RandomStreams, require
-from genlab.probability import Denoises, GaussianPath
+from genlab.probability import Denoises, GaussianPath, at_time
 from genlab.solvers.dormand_prince import Field
+from genlab.solvers.multistep import slopes_at
 from genlab.solvers.solver import Solver
 
 
@@ -86,11 +87,11 @@ class Euler(SteppedFlow):
         condition: Condition | None,
         rng: RandomStreams,
     ) -> Tensor:
-        t_ = x_t.new_full((len(x_t),), t)
-        estimate = denoiser(x_t, t_, condition)
+        estimate = at_time(denoiser, x_t, t, condition)
         if s == 0:
             return estimate.x_0
-        return x_t + (s - t) * denoiser.path.velocity(estimate.x_0, estimate.eps, t_)
+        alpha_dot, sigma_dot = slopes_at(denoiser.path, t)
+        return estimate.step(x_t, 1.0, (s - t) * alpha_dot, (s - t) * sigma_dot)
 
 
 class Heun(SteppedFlow):
@@ -119,13 +120,14 @@ class Heun(SteppedFlow):
         condition: Condition | None,
         rng: RandomStreams,
     ) -> Tensor:
-        t_, s_ = x_t.new_full((len(x_t),), t), x_t.new_full((len(x_t),), s)
-        estimate = denoiser(x_t, t_, condition)
+        estimate = at_time(denoiser, x_t, t, condition)
         if s == 0:
             return estimate.x_0
-        drift = denoiser.path.velocity(estimate.x_0, estimate.eps, t_)
-        estimate = denoiser(x_t + (s - t) * drift, s_, condition)
-        return x_t + (s - t) * (drift + denoiser.path.velocity(estimate.x_0, estimate.eps, s_)) / 2
+        half = (s - t) / 2
+        now, then = ([half * slope for slope in slopes_at(denoiser.path, time)] for time in (t, s))
+        middle = estimate.step(x_t, 1.0, *now)
+        end = at_time(denoiser, estimate.step(middle, 1.0, *now), s, condition)
+        return end.step(middle, 1.0, *then)
 
 
 def flow_field(denoiser: Denoises, condition: Condition | None = None) -> Field:

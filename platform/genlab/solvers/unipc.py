@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from genlab.core import Condition, RandomStreams, require
-from genlab.probability import Denoises, at_time
+from genlab.probability import Denoises, at_time, combination
 from genlab.solvers.grids import TimeGrid
-from genlab.solvers.multistep import History, Multistep, Node, combination, nodes_of
+from genlab.solvers.multistep import History, Multistep, Node, nodes_of
 
 
 class UniPC(Multistep):

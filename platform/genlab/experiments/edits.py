@@ -1,0 +1,127 @@
+"""What to do with which images, and whether a model can do it."""
+
+from copy import copy
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from genlab.core import require
+from genlab.experiments.loading import Loaded
+from genlab.experiments.sampling import Request, check, num_classes
+from genlab.solvers import Ancestral, DormandPrince, Solver
+
+Kind = Literal["inpaint", "from", "invert", "interpolate", "reconstruct", "traverse", "posterior"]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What to do with which images.
+
+    Args:
+        kind: "inpaint" fills in, "from" makes others like them (SDEdit), "invert" finds their noise and returns
+            from it, as "reconstruct" does, "interpolate" goes to `others`. Models with latents reconstruct and
+            interpolate by these, "traverse" them, and draw from the "posterior".
+        images: (N, *spec.shape).
+        labels: of the images, (N,), for a conditional model, or None.
+        missing: what "inpaint" fills in, (1, H, W) bool.
+        others: where "interpolate" goes, (N, *spec.shape).
+        strength: of "from", in [0, 1].
+        resamples: of "inpaint".
+        steps: of its solver, or None: 100 for "inpaint", the model's own for "from".
+
+    Raises:
+        UserError: a number outside its range.
+    """
+
+    kind: Kind
+    images: Tensor
+    labels: Tensor | None = None
+    missing: Tensor | None = None
+    others: Tensor | None = None
+    strength: float = 0.6
+    resamples: int = 10
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        inside = 0 <= self.strength <= 1
+        require(inside, "strength", self.strength, "a number in [0, 1]", "0.6 keeps an image's outline")
+        require(self.resamples > 0, "resamples", self.resamples, "at least 1", "the paper's is 10")
+        require(self.steps is None or self.steps > 0, "steps", self.steps, "at least 1", "leave it out")
+        same = self.others is None or len(self.others) == len(self.images)
+        got = None if self.others is None else (len(self.images), len(self.others))
+        require(same, "interpolate", got, "as many images in both files", "choose them in pairs")
+
+
+def has_denoiser(loaded: Loaded) -> bool:
+    """Whether this is a diffusion model of the data themselves."""
+    return all(hasattr(loaded.model, part) for part in ("denoiser", "guided", "check_solver"))
+
+
+def check_editable(loaded: Loaded) -> None:
+    """Refuse a model that edits nothing: one without a denoiser, or whose denoiser is not of the data themselves.
+
+    Raises:
+        UserError: naming the family.
+    """
+    able = has_denoiser(loaded)
+    expected = "a diffusion model of the data themselves, for editing"
+    remedy = "choose a checkpoint of Diffusion"
+    require(able, "ckpt", type(loaded.model).__name__, expected, remedy)
+
+
+def check_edit(loaded: Loaded, edit: Edit, request: Request) -> None:
+    """Refuse what can't be edited before any work is done.
+
+    Raises:
+        UserError: a model without a denoiser, or one that must be told classes and was not.
+    """
+    check_editable(loaded)
+    model, name = loaded.model, type(loaded.model).__name__
+    expected = "a model with a score, which noise that is coupled with the data does not leave"
+    remedy = "use --from, or train with IndependentCoupling"
+    require(edit.kind != "inpaint" or model.has_score, "inpaint", name, expected, remedy)
+    model.check_solver(solver_of(loaded, edit))
+    if not num_classes(loaded):
+        return
+    classes, labels = num_classes(loaded), edit.labels
+    known = labels is None or (int(labels.min()) >= 0 and int(labels.max()) < classes)
+    require(
+        known, "label", None if labels is None else labels.unique().tolist(), f"0 to {classes - 1}", "relabel"
+    )
+    dropout = model.label_dropout
+    drops = dropout.get("label", 0) if isinstance(dropout, dict) else dropout
+    told = request.label is not None or labels is not None or drops > 0
+    expected = "a class: this model was trained with labels alone"
+    require(told, "label", None, expected, "pass --label, or a file with `label`")
+
+
+def number_of(loaded: Loaded, edit: Edit, request: Request, asked: int | None) -> int:
+    """How many results there will be: as many as asked for, or as images; of an interpolation, for each pair.
+
+    Raises:
+        UserError: from `check_edit`; an interpolation of less than 2; a class that there is not.
+    """
+    check(loaded, request)
+    check_edit(loaded, edit, request)
+    if edit.kind != "interpolate":
+        return len(edit.images) if asked is None else asked
+    per_pair = 8 if asked is None else asked
+    require(per_pair >= 2, "num", per_pair, "at least 2, both ends", "pass --num 8")
+    return per_pair * len(edit.images)
+
+
+def row_length(edit: Edit, num: int, loaded: Loaded) -> int | None:
+    """Results in a row of a grid, where their kind says so."""
+    return num // len(edit.images) if edit.kind == "interpolate" else None
+
+
+def solver_of(loaded: Loaded, edit: Edit) -> Solver:
+    """The solver of an edit: RePaint's is DDPM's, SDEdit's the model's, the others' Dormand-Prince."""
+    if edit.kind == "inpaint":
+        return Ancestral(edit.steps or 100)
+    if edit.kind != "from":
+        return DormandPrince()
+    solver = copy(loaded.model.solver)
+    solver.num_steps = edit.steps or solver.num_steps
+    return solver

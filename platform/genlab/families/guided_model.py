@@ -1,0 +1,89 @@
+"""A denoiser that a family trains, and the guidance under which samples come from it."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from genlab.core import DataSpec, require
+from genlab.families.base import GenerativeModel, OptimizerFactory
+from genlab.families.requests import Dropout, dropout_of
+from genlab.families.schedules import Schedule
+from genlab.probability import Denoises, GaussianPath
+from genlab.solvers import ClampedData, ClassifierFreeGuidance, Guidable, Guidance
+
+
+class GuidedModel(GenerativeModel):
+    """Base of the families that train a denoiser: it is guided in sampling.
+
+    Guidance is classifier-free, then `guidance` in its order, then the clamping of data. Trained models that guide
+    are held by the checkpoint, frozen. A subclass has a `network`.
+
+    Args:
+        spec, optimizer, schedule: see `GenerativeModel`.
+        path: on which the denoiser works.
+        label_dropout, guidance_scale, guidance, clamp: see `Diffusion`.
+
+    Raises:
+        UserError: a bound that is not positive.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec | dict[str, Any],
+        path: GaussianPath,
+        label_dropout: Dropout,
+        guidance_scale: float,
+        guidance: Sequence[Guidance],
+        clamp: float | None,
+        optimizer: OptimizerFactory,
+        schedule: Schedule | None,
+    ):
+        super().__init__(spec, optimizer, schedule)
+        self.path = path
+        self.label_dropout = label_dropout
+        self.guidance_scale = guidance_scale
+        self.guidance = list(guidance)
+        if guides := [guide for g in self.guidance for guide in g.guides]:
+            self.guides = nn.ModuleList(guides)
+        require(clamp is None or clamp > 0, "clamp", clamp, "a positive bound", "use 1 for images")
+        self.clamp = clamp
+
+    @property
+    @abstractmethod
+    def denoiser(self) -> Denoises:
+        """The map from (x_t, t, condition) to estimates of x_0 and eps, without guidance."""
+
+    @property
+    @abstractmethod
+    def has_score(self) -> bool:
+        """Whether -eps / sigma is the score of x_t."""
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Kinds of condition that samples can be asked for by: what the network takes, and guidance."""
+        return tuple(
+            dict.fromkeys([*self._own_conditions, *(k for g in self.guidance for k in g.conditions)])
+        )
+
+    @property
+    def _own_conditions(self) -> tuple[str, ...]:
+        return getattr(self.network, "conditions", super().conditions)
+
+    def guided(self, scale: float | None = None) -> Denoises:
+        """The denoiser that samples come from: under the model's guidance, of another scale where given.
+
+        Raises:
+            UserError: guidance of a model that can't be guided so.
+        """
+        scale = self.guidance_scale if scale is None else scale
+        clamped = [] if self.clamp is None else [ClampedData(self.clamp)]
+        # A kind that training never loses has no null to guide away from.
+        droppable = [kind for kind in self._own_conditions if dropout_of(kind, self.label_dropout) > 0]
+        ours = Guidable(self.path, droppable, self.has_score, self.spec, tuple(self._own_conditions))
+        denoiser = self.denoiser
+        for guidance in (ClassifierFreeGuidance(scale, droppable), *self.guidance, *clamped):
+            guidance.check(ours)
+            denoiser = guidance(denoiser)
+        return denoiser

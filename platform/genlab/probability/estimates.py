@@ -1,0 +1,85 @@
+"""What a denoiser believes about x_t, and what a solver makes of it: a linear combination."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+Factors = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a denoiser believes about x_t: E[x_0 | x_t] and E[eps | x_t], both (B, ...).
+
+    Where it has learned the variance of steps, `v` (B, ...) interpolates between the least and the most (see
+    `posteriors.interpolated_variance`), whatever the step is.
+    """
+
+    x_0: Tensor
+    eps: Tensor
+    v: Tensor | None = None
+
+    def step(self, x: Tensor, of_x: float, of_x_0: float, of_eps: float) -> Tensor:
+        """of_x x + of_x_0 x_0 + of_eps eps, (B, ...), which a step of a solver is; a new tensor."""
+        return combination(of_x, x, [of_x_0, of_eps], [self.x_0, self.eps])
+
+
+class LinearEstimate(Estimate):
+    """x_0 and eps as combinations of x_t and a network's prediction: each is computed when it is asked for, once.
+
+    A step from x_t is a combination of x_t and the prediction too, and computes neither.
+
+    Args:
+        x_t: what the network saw, (B, ...).
+        pred: its prediction, (B, ...).
+        of_x_0, of_eps: the factors of x_t and of the prediction in x_0, and in eps.
+        v: see `Estimate`.
+
+    >>> estimate = LinearEstimate(torch.tensor([3.0]), torch.tensor([1.0]), (1.0, -2.0), (0.0, 1.0))
+    >>> estimate.x_0, estimate.eps, estimate.step(torch.tensor([3.0]), 0.0, 1.0, 0.5)
+    (tensor([1.]), tensor([1.]), tensor([1.5000]))
+    """
+
+    def __init__(self, x_t: Tensor, pred: Tensor, of_x_0: Factors, of_eps: Factors, v: Tensor | None = None):
+        vars(self).update(x_t=x_t, pred=pred, of_x_0=of_x_0, of_eps=of_eps, v=v)  # frozen, as its base is
+
+    @cached_property
+    def x_0(self) -> Tensor:
+        """E[x_0 | x_t], (B, ...), in x_t's precision."""
+        return _of(self.x_t, self.pred, *self.of_x_0)
+
+    @cached_property
+    def eps(self) -> Tensor:
+        """E[eps | x_t], (B, ...), in x_t's precision."""
+        return _of(self.x_t, self.pred, *self.of_eps)
+
+    def step(self, x: Tensor, of_x: float, of_x_0: float, of_eps: float) -> Tensor:
+        (x_t_in_x_0, pred_in_x_0), (x_t_in_eps, pred_in_eps) = self.of_x_0, self.of_eps
+        of_x_t = of_x_0 * x_t_in_x_0 + of_eps * x_t_in_eps
+        of_pred = of_x_0 * pred_in_x_0 + of_eps * pred_in_eps
+        if x is self.x_t:
+            return combination(of_x + of_x_t, x, (of_pred,), (self.pred,))
+        return combination(of_x, x, (of_x_t, of_pred), (self.x_t, self.pred))
+
+
+def combination(of_x: float, x: Tensor, weights: Sequence[float], terms: Sequence[Tensor]) -> Tensor:
+    """of_x x + sum_k weights_k terms_k, in as few passes over memory as there are terms that count."""
+    rest = [(weight, term) for weight, term in zip(weights, terms, strict=False) if weight]
+    if of_x not in (0, 1) or not rest:
+        total = x.mul(of_x)
+    else:
+        (weight, term), *rest = rest
+        total = torch.add(x, term, alpha=weight) if of_x else term.to(x.dtype).mul(weight)
+    for weight, term in rest:
+        total.add_(term, alpha=weight)
+    return total
+
+
+def _of(x_t: Tensor, pred: Tensor, of_x: float, of_pred: float) -> Tensor:
+    """of_x x_t + of_pred pred, in x_t's dtype; the prediction itself where that is all."""
+    if of_x == 0:
+        return pred.to(x_t.dtype) if of_pred == 1 else of_pred * pred.to(x_t.dtype)
+    return x_t.mul(of_x).add_(pred, alpha=of_pred)

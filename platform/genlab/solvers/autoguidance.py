@@ -1,0 +1,57 @@
+"""Guidance away from what a weaker model of the same data says."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from genlab.core import Condition, Frozen, require
+from genlab.probability import Denoises, Estimate
+from genlab.solvers.guidable import Guidable
+from genlab.solvers.guidance import Guidance, evaluations
+
+
+class Autoguidance(Guidance):
+    """weaker + scale (denoiser - weaker): away from what a smaller or less trained model of the same data gets wrong.
+
+    Args:
+        weaker: a denoiser on the same path, or a model that has one; in a config, a `Frozen` that names its run. It is
+            given the same condition.
+        scale: 1 is without guidance; the paper's w.
+
+    Raises:
+        UserError: a `Frozen` of a model that has no denoiser; from `check`, a weaker model of other data or
+            conditions, or on another path.
+
+    Source: Karras et al. 2024b, eq. 4 with D_1 the model and D_0 the weaker one.
+    """
+
+    def __init__(self, weaker: Frozen | Denoises, scale: float = 2.0):
+        self.guides = (weaker,) if isinstance(weaker, Frozen) else ()
+        self.model = weaker.model if isinstance(weaker, Frozen) else weaker
+        name, expected = type(self.model).__name__, "a model with a denoiser, as Diffusion has"
+        able = not self.guides or hasattr(self.model, "denoiser")
+        require(able, "weaker", name, expected, "pass another run")
+        self.weaker, self.scale = getattr(self.model, "denoiser", self.model), scale
+
+    def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
+        strong = denoiser(x_t, t, condition)
+        if self.scale == 1:
+            return strong
+        weak = self.weaker(x_t, t, condition)
+        x_0, eps = (torch.lerp(b, a, self.scale) for a, b in ((strong.x_0, weak.x_0), (strong.eps, weak.eps)))
+        return replace(strong, x_0=x_0, eps=eps)
+
+    def evaluations(self, denoiser: Denoises, t: float) -> int:
+        return evaluations(denoiser, t) + (0 if self.scale == 1 else evaluations(self.weaker, t))
+
+    def check(self, model: Guidable) -> None:
+        if model.spec is not None and hasattr(self.model, "spec"):
+            ours, theirs = ((m.spec.shape, m.conditions) for m in (model, self.model))
+            same = "data of shape {} under the conditions {}, as the model's".format(*ours)
+            require(ours == theirs, "weaker", theirs, same, "train it on the model's data")
+        model.require_path("weaker", self.weaker.path)
+
+    def protocol(self) -> dict[str, object]:
+        digests = {"weaker": self.guides[0].digest} if self.guides else {}
+        return {"guidance": "autoguidance", "scale": self.scale, **digests}
