@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from genlab.core import DataSpec, Frozen, StartsFromData
-from genlab.families.latent_diffusion import NUM_MEASURED, LatentDiffusion
 from genlab.families.parts import PartFactory, check_part
+from genlab.families.scaled_latents import NUM_MEASURED, ScaledLatents
 
 
-class LatentDensity(LatentDiffusion):
+class LatentDensity(ScaledLatents):
     """A density p(z | c) of a frozen first stage's scaled latents, and samples x = decode(mean + std z).
 
     The first stage is any that encodes and decodes: an `Autoencoder`, or a `VAE`, whose aggregate posterior then takes
