@@ -67,7 +67,10 @@ def several(num: int) -> Callable[[], None]:
     def arrange() -> None:
         from lightning.pytorch.utilities import rank_zero_only
 
+        from genlab.experiments.ranks import SHARED
+
         os.setsid()
+        os.environ.pop(SHARED, None)  # the run of an earlier command in this process
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}

@@ -18,7 +18,8 @@ def words(tmp_path: Path) -> list[Any]:
     return ["fit", "--config", tiny.write(tmp_path / "vae.yaml", tree), "--run.root", tmp_path / "runs"]
 
 
-def test_few_lines_in_a_log(words: list[Any], lightning: Any):
+def test_few_lines_in_a_log(words: list[Any], lightning: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(TrainingProgress.__init__, "__defaults__", (0.25, 600.0, 600.0))  # on any machine
     said = lightning(*words).err.splitlines()
     assert len(said) == 7, said
     assert said[0].startswith("run: ")

@@ -1,6 +1,8 @@
 """Sharded weights in methods other than `forward`: the same numbers, and gradients, as of whole ones."""
 
 from copy import deepcopy
+from inspect import isfunction
+from typing import Protocol
 
 import pytest
 import torch
@@ -10,8 +12,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from genlab.core import capabilities
 from genlab.experiments.gathering import Gathering
 from genlab.experiments.run_dir import RunDir
+from genlab.experiments.sharding import METHODS
 from tests import composed, tiny
 from tests.experiments.test_strategies import SHARDED, assert_close, columns
 from tests.forked import apart, lightning, several
@@ -40,6 +44,16 @@ def grids(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDir]:
         assert ended.status == 0, ended.err
         runs[name] = RunDir(folder / "tokens" / name)
     return runs
+
+
+def test_all_that_a_capability_does_with_weights_gathers_them():
+    protocols = [
+        p for p in vars(capabilities).values() if getattr(p, "_is_protocol", False) and p is not Protocol
+    ]
+    names = {name for p in protocols for name, part in vars(p).items() if isfunction(part) and name[0] != "_"}
+    told = {"sampling_protocol", "corruption_protocol", "averaged_modules"}
+    before_training = {"take_encoder", "start"}
+    assert names - told - before_training - {"losses", "corrupt"} <= set(METHODS)
 
 
 @pytest.mark.parametrize("name", ["two", "anew"])

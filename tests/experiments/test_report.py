@@ -127,6 +127,7 @@ def test_in_a_browser(tmp_path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.slow  # its times hold on a quiet machine
 def test_five_hundred_runs_open_in_two_seconds_and_stay_responsive(tmp_path):
     for i in range(500):
         scores = {"fid": 1 + i / 100, "coverage": 0.5, "two_sample": 0.6}

@@ -18,7 +18,7 @@ from genlab.core import (
     UserError,
 )
 from genlab.data import Digits
-from genlab.experiments.building import build_model
+from genlab.experiments.loading import build_model
 from genlab.families import VQVAE
 from genlab.metrics import PCAKMeans
 from genlab.networks import (

@@ -106,7 +106,8 @@ class AdversarialObjective:
         fake = fake.detach()
         sees = self._bound(critic, condition)
         on_real, on_fake = full_precision(sees(real)), full_precision(sees(fake))
-        loss = self.loss.critic(on_real.repeat(len(on_fake) // len(on_real)), on_fake).mean()
+        again = on_real.repeat(len(on_fake) // len(on_real), *[1] * (on_real.dim() - 1))
+        loss = self.loss.critic(again, on_fake).mean()
         terms = {"critic_loss": loss, "critic_real": on_real.mean(), "critic_fake": on_fake.mean()}
         for regulariser in self.regularisers:
             if step % regulariser.interval == 0:
