@@ -127,15 +127,16 @@ def test_codebooks_are_averaged_with_the_weights():
     assert "quantiser.use" not in ema.averages["0.8"]
 
 
-def test_learns_and_logs_what_it_uses():
-    model = make("vector", optimizer=partial(torch.optim.AdamW, lr=3e-3))
-    trainer, data = fit(model, 60)
+@pytest.mark.parametrize("name", ["vector", "hierarchical"])
+def test_learns_and_logs_what_it_uses(name):
+    model = make(name, optimizer=partial(torch.optim.AdamW, lr=3e-3))
+    trainer, data = fit(model, 120)
     logged = trainer.logged_metrics
     names = {"train/perplexity", "val/perplexity", "val/usage", "val/bits", "val/mse", "val/bpd"}
     assert names <= set(logged)
-    assert logged["val/bits"] == 48
+    assert logged["val/bits"] == QUANTISERS[name][1]
     assert logged["val/usage"] >= 0.8
-    assert 1 < logged["val/perplexity"] <= 8
+    assert 1 < logged["val/perplexity"] <= model.quantiser.num_codes
     val, train = (torch.cat([b["image"] for b in data.batches(s)]) for s in ("val", "train"))
     few = PCAKMeans(train, 8, size=2)
     assert logged["val/mse"] < (few.reconstruct(val) - val).square().mean(), "8 bits of PCA and k-means"

@@ -91,7 +91,7 @@ def test_codes_are_nearest_and_terms_are_the_papers():
     assert torch.equal(
         answer.indices, torch.cdist(rows.flatten(0, 2), quantiser.codebook).argmin(1).view(2, 4, 4)
     )
-    expected = (rows - quantiser.codebook[answer.indices]).square().sum(-1).mean((1, 2))
+    expected = (rows - quantiser.codebook[answer.indices]).square().mean((1, 2, 3))
     torch.testing.assert_close(answer.commitment, expected)
     torch.testing.assert_close(answer.codebook, expected)
     (gradient,) = torch.autograd.grad(answer.codebook.sum(), [z], allow_unused=True, retain_graph=True)
@@ -136,7 +136,7 @@ def test_dead_codes_live_again(learning):
     for step in range(40):
         found = quantiser(clusters(200, step)).indices
     assert len(found.unique()) >= 20
-    assert quantiser.eval()(clusters(200, 99)).commitment.item() < 0.02
+    assert quantiser.eval()(clusters(200, 99)).commitment.item() < 0.01
     never = VectorQuantiser(2, 8, decay=0.7, kmeans=False, dead_below=0)
     never.codebook.copy_(torch.full((8, 2), 50.0) + torch.arange(8)[:, None])
     for step in range(40):
@@ -148,7 +148,7 @@ def test_kmeans_starts_from_the_first_batch():
     torch.manual_seed(0)
     quantiser = VectorQuantiser(2, 24)
     first = quantiser(clusters(500, 0))
-    assert first.commitment.item() < 0.02
+    assert first.commitment.item() < 0.01
     assert quantiser.started
     few = VectorQuantiser(2, 24)  # fewer rows than codes
     assert few(clusters(10, 0)).commitment.item() < 1e-6

@@ -20,7 +20,7 @@ class Quantised(NamedTuple):
     Args:
         z_q: codes in z's shape; their gradient goes to z as it is (straight through).
         indices: of the codes, (B, *grid) int64, or (B, *grid, depth) where a position has several.
-        commitment: |z - sg(z_q)|^2, summed over channels, mean over positions: draws z to its codes.
+        commitment: |z - sg(z_q)|^2 / D, mean over positions: draws z to its codes.
         codebook: |sg(z) - z_q|^2 likewise: draws codes to z; zero where they learn otherwise or not at all.
         entropy: nats that are to fall for all codes to be used, and each with certainty; zero where there are none.
 
@@ -160,8 +160,12 @@ def straight_through(z: Tensor, z_q: Tensor) -> Tensor:
 
 
 def squared_distance(x: Tensor, y: Tensor) -> Tensor:
-    """|x - y|^2 per sample, mean over positions: (B, N, D) -> (B,)."""
-    return functional.mse_loss(x, y, reduction="none").sum((1, 2)) / x.shape[1]
+    """|x - y|^2 / D per sample, mean over positions: (B, N, D) -> (B,).
+
+    By channel, as a reconstruction's loss is by value: summed, it outweighs this while codes are not yet of use,
+    and features shrink to what all images have in common.
+    """
+    return functional.mse_loss(x, y, reduction="none").mean((1, 2))
 
 
 @torch.no_grad()
