@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from genlab.core import UserError
+from genlab.core import Frozen, UserError
 from genlab.experiments.checkpoint_io import read_checkpoint
 from genlab.experiments.loading import load_weights, resolve_checkpoint
 from genlab.experiments.ranks import note
@@ -11,6 +11,8 @@ from genlab.experiments.ranks import note
 def initialise(model: nn.Module, ckpt: str) -> None:
     """Start from another model's averaged weights where names and shapes agree; say which did.
 
+    A frozen part stays the run's that the config names.
+
     Raises:
         UserError: nothing agrees.
     """
@@ -18,7 +20,9 @@ def initialise(model: nn.Module, ckpt: str) -> None:
     checkpoint = read_checkpoint(path)
     checkpoint.setdefault("genlab", {})
     weights = load_weights(checkpoint, "ema", path)
-    mine, theirs = model.state_dict(), checkpoint["state_dict"]
+    frozen = tuple(f"{name}." for name, part in model.named_modules() if isinstance(part, Frozen))
+    mine = {k: v for k, v in model.state_dict().items() if not k.startswith(frozen)}
+    theirs = checkpoint["state_dict"]
     fits = {k: v for k, v in theirs.items() if k in mine and mine[k].shape == v.shape}
     if not fits:
         raise UserError(
