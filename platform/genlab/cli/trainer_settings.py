@@ -7,6 +7,7 @@ from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
 from genlab.core import invalid, require
+from genlab.experiments.slurm_job import SlurmJob
 
 
 def check_trainer(trainer: Any) -> None:
@@ -65,14 +66,16 @@ def check_lengths(trainer: Any) -> None:
 
 
 def check_devices(trainer: Any) -> None:
-    """Refuse more devices than there are; on a CPU, Lightning would start them all.
+    """Refuse more devices than there are, or than SLURM gave; on a CPU, Lightning would start them all.
 
     Raises:
         UserError: naming how many there are.
     """
     devices, accelerator = trainer.devices, trainer.accelerator
     on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
-    there = torch.cuda.device_count() if on_gpu else torch.multiprocessing.cpu_count()
+    job = SlurmJob.current()
+    cores = (job and job.cpus) or torch.multiprocessing.cpu_count()
+    there = torch.cuda.device_count() if on_gpu else cores
     kind = "GPUs" if on_gpu else "CPU cores"
     if accelerator in ("gpu", "cuda") and not there:
         raise invalid(

@@ -21,6 +21,7 @@ class SlurmJob:
         num_tasks: of the job step, else of the allocation.
         tasks_per_node: as asked for; None where nothing was.
         rank: of this task.
+        cpus: that the job has on this node, by SLURM's count; None where it says nothing.
         logs: where the batch script sends the output of tasks, if it said so.
     """
 
@@ -31,6 +32,7 @@ class SlurmJob:
     num_tasks: int = 1
     tasks_per_node: int | None = None
     rank: int = 0
+    cpus: int | None = None
     logs: str | None = None
 
     @classmethod
@@ -50,6 +52,7 @@ class SlurmJob:
             num_tasks=int(get("SLURM_STEP_NUM_TASKS") or get("SLURM_NTASKS") or 1),
             tasks_per_node=int(per_node) if per_node else None,
             rank=int(get("SLURM_PROCID") or 0),
+            cpus=int(get("SLURM_CPUS_ON_NODE") or 0) or None,
             logs=get("GENLAB_LOGS"),
         )
 
