@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,15 @@ def test_a_trial_takes_the_allocations_accelerator(monkeypatch: pytest.MonkeyPat
     assert "--trainer.accelerator=gpu" not in sweep_trial.adapt(asked)
 
 
+@pytest.fixture
+def fresh_wandb() -> Iterator[None]:
+    """W&B reads the environment once in a process: before, it must forget it, and after."""
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("fresh_wandb")
 def test_wandb_agents_spelling(tmp_path: Path, lightning: Any, monkeypatch: pytest.MonkeyPatch):
     """What W&B's agent would start, offline: its flags, its file of parameters, its run id."""
     asked = {
@@ -224,7 +234,6 @@ def test_wandb_agents_spelling(tmp_path: Path, lightning: Any, monkeypatch: pyte
     write(tmp_path)
     parameters = {"wandb_version": 1, **{key: {"value": value} for key, value in asked.items()}}
     (tmp_path / "parameters.yaml").write_text(yaml.safe_dump(parameters))
-    wandb.teardown()  # which reads the environment once in a process
     monkeypatch.setenv("WANDB_SWEEP_ID", "abcd1234")
     monkeypatch.setenv("WANDB_RUN_ID", "k2j3h4g5")
     monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(tmp_path / "parameters.yaml"))
