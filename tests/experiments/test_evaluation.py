@@ -265,7 +265,7 @@ def test_results_that_cannot_be_written_are_refused(tmp_path):
 
 
 def test_the_command_writes_results_and_refuses_in_one_line(tmp_path, monkeypatch, capsys):
-    def load(path, weights, device):
+    def load(path, weights, device, changes):
         assert (path, weights, str(device)) == ("run", "raw", "cpu")
         return loaded(Sampler())
 

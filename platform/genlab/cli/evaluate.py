@@ -9,6 +9,7 @@ training) or an exported folder. Its own data set is the reference; scores are a
     lightning evaluate --ckpt last.ckpt --reference photos/ --extractor inception
     lightning evaluate --ckpt RUN --solvers ddim,heun,dpmpp_2m --nfe 5,10,20,50
     lightning evaluate --ckpt RUN --guidance-scales 1,1.5,2,3
+    lightning evaluate --ckpt RUN --model.guidance_scale 2 --model.solver.num_steps 50
 
 metrics: fid, kid, is (Inception score), prdc (precision, recall, density, coverage), c2st (two-sample test),
 memory (distance to training data), histogram and agreement (of classes), judge (digits), swd and sinkhorn
@@ -16,7 +17,8 @@ memory (distance to training data), histogram and agreement (of classes), judge 
 VAE's latents or of tokens, and the squared error of what is decoded from them); of an encoder's codes, on data whose
 factors are known, beta_vae, factor_vae, mig, sap, dci, modularity; of reconstructed images, psnr, ssim, lpips, and of
 images that a denoiser restores, denoising. auto takes all that the family and
-the data allow, and says what it leaves out. results.json goes into the run's directory.
+the data allow, and says what it leaves out. results.json goes into the run's directory; scores under other settings of
+the model than in training (--model.SETTING, named as in its config) go beside it, with the settings in the name.
 
 With --solvers, or --guidance-scales, a few of the scores are measured over the solvers and their budgets, or over the
 scale: a table here, solvers.json and solvers.png (guidance.json, guidance.png) in the run's directory.
@@ -26,6 +28,8 @@ import argparse
 from pathlib import Path
 
 from genlab.cli import classifier, sampler_curves
+
+TAKES_MODEL = True  # --model.SETTING=VALUE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from genlab.cli.bar import bar
+    from genlab.experiments.changes import suffix
     from genlab.experiments.evaluation import evaluate, write_results
     from genlab.experiments.evaluation_plan import Request
     from genlab.experiments.evaluation_sides import silent
@@ -88,19 +93,20 @@ def run(args: argparse.Namespace) -> int:
     )
     with gathered_world() as world:
         device = pick_device(args.device, world.local_rank)
-        loaded = load_checkpoint(args.ckpt, weights=args.weights, device=device)
+        loaded = load_checkpoint(args.ckpt, weights=args.weights, device=device, changes=args.settings)
         classifier.guide(loaded, args)
         if sampler_curves.wanted(args):
             return sampler_curves.run(args, request, loaded)
         results = evaluate(loaded, request, bar if world.first else silent, world)
     if not world.first:
         return 0
-    out = args.out or (loaded.run_dir.results if loaded.run_dir else Path("results.json"))
+    home = loaded.run_dir.results if loaded.run_dir else Path("results.json")
+    out = args.out or home.with_stem(home.stem + suffix(loaded.changes))
     write_results(results, out)
     console = Console()
     console.print(results_table(results, type(loaded.model).__name__))
     console.print(f"written to {out}", soft_wrap=True)
-    if args.out is None and loaded.run_dir and (told := report_results(loaded.run_dir, results)):
+    if out == home and loaded.run_dir and (told := report_results(loaded.run_dir, results)):
         console.print(told, soft_wrap=True, highlight=False)
     return 0
 

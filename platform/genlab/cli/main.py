@@ -75,6 +75,8 @@ def _dispatch(name: str, rest: list[str]) -> int:
         return module.run(rest)
     parser = CommandParser(prog=f"lightning {name}", description=module.__doc__)
     module.add_arguments(parser)
+    if getattr(module, "TAKES_MODEL", False):  # settings of the model that it loads
+        return module.run(parser.parse_with_settings(rest, "model"))
     if not getattr(module, "PASSES_ON", False):
         return module.run(parser.parse_args(rest))
     arguments, overrides = parser.parse_known_args(rest)  # what it does not know is the config's

@@ -10,6 +10,11 @@ training) or an exported folder. Sample number i depends on the seed and on i al
     lightning sample --ckpt RUN --classifier RUN2 --classifier-scale 2 --label 3
     lightning sample --ckpt RUN --weaker RUN3 --weaker-scale 2
 
+Settings of the model that are not its weights may be others than in training, named as in its config:
+
+    lightning sample --ckpt RUN --model.guidance_scale 2 --model.solver genlab.solvers.DDIM --model.solver.num_steps 50
+    lightning sample --ckpt RUN --model.prior.decoding.temperature 0.8
+
 FILE.png is a grid (a scatter plot for 2-D data). FILE.npz holds `image` (N, C, H, W) float32 in [-1, 1] (or
 `vector`), `label` for class-conditional models, and `about`, which says how they were made. A name without a
 suffix is a folder that gets one PNG per sample. Without --out the grid goes into the run's samples/, or to
@@ -45,6 +50,7 @@ from genlab.cli import autoguidance, classifier
 from genlab.cli.edit_options import add_edit_arguments, asked, read_edit
 
 NUM = 64
+TAKES_MODEL = True  # --model.SETTING=VALUE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
     from genlab.experiments.sampling import Request, about, check, draw, pick_device
 
     request = Request(NUM if args.num is None else args.num, args.seed, args.label, args.batch_size)
-    loaded = load_checkpoint(args.ckpt, weights=args.weights, device=pick_device(args.device))
+    loaded = load_checkpoint(
+        args.ckpt, weights=args.weights, device=pick_device(args.device), changes=args.settings
+    )
     classifier.guide(loaded, args)
     autoguidance.guide(loaded, args)
     edit, columns = read_edit(args, loaded), None
@@ -124,7 +132,7 @@ def run_shards(args: argparse.Namespace) -> int:
         raise UserError(f"out: got {args.out}, expected a folder for shards; pass --out samples/NAME")
     request = Request(NUM if args.num is None else args.num, args.seed, args.label, args.batch_size)
     device = pick_device(args.device, World.current().local_rank)
-    loaded = load_checkpoint(args.ckpt, weights=args.weights, device=device)
+    loaded = load_checkpoint(args.ckpt, weights=args.weights, device=device, changes=args.settings)
     classifier.guide(loaded, args)
     autoguidance.guide(loaded, args)
     check(loaded, request)
@@ -141,8 +149,11 @@ def run_shards(args: argparse.Namespace) -> int:
 
 def default_path(loaded, request, kind: str | None = None) -> Path:
     """The run's samples/, else the current directory."""
+    from genlab.experiments.changes import suffix
+
     name = "" if kind is None else f"{kind}_"
     if loaded.run_dir is None:
         return Path(f"{name}samples.png")
     label = "" if request.label is None else f"_label{request.label}"
-    return loaded.run_dir.samples / f"{name}seed{request.seed}{label}_step{loaded.step:08d}.png"
+    others = suffix(loaded.changes)
+    return loaded.run_dir.samples / f"{name}seed{request.seed}{label}_step{loaded.step:08d}{others}.png"

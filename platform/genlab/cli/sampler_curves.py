@@ -89,6 +89,8 @@ def numbers(name: str, text: str, kind: type[Number]) -> list[Number]:
 
 def place(out: Path | None, loaded: Any, kind: str, num_kinds: int) -> Path:
     """Where the results of a kind of curve go."""
+    from genlab.experiments.changes import suffix
+
     if out is not None:
         return out if num_kinds == 1 else out.with_stem(f"{out.stem}_{kind}")
-    return (loaded.run_dir.root if loaded.run_dir else Path()) / f"{kind}.json"
+    return (loaded.run_dir.root if loaded.run_dir else Path()) / f"{kind}{suffix(loaded.changes)}.json"

@@ -41,3 +41,18 @@ class CommandParser(argparse.ArgumentParser):
         options = [option for action in self._actions for option in action.option_strings]
         hint = did_you_mean(wrong, options) if wrong != message.split()[0] else ""
         self.exit(fail(f"{message}; {hint or f'see `{self.prog} --help`'}", 2))
+
+    def parse_with_settings(self, words: list[str], name: str) -> argparse.Namespace:
+        """Arguments, and `settings`: what is given by --NAME.SETTING=VALUE or --NAME.SETTING VALUE, by its setting."""
+        arguments, others = self.parse_known_args(words)
+        settings, left, prefix = {}, iter(others), f"--{name}."
+        for word in left:
+            if not word.startswith(prefix):
+                self.error(f"unrecognized arguments: {' '.join([word, *left])}")
+            setting, equals, value = word.removeprefix(prefix).partition("=")
+            found = value if equals else next(left, None)
+            if found is None:
+                self.error(f"argument {word}: expected one argument")
+            settings[setting] = found
+        arguments.settings = settings
+        return arguments

@@ -39,7 +39,7 @@ def build(config: Any, hint: Any = None) -> Any:
     if config.get("class_path") is None:
         return {name: build(value) for name, value in config.items()}
     cls, given = allowed_class(config["class_path"]), config.get("init_args") or {}
-    known, hints = inspect.signature(cls).parameters, _hints(cls)
+    known, hints = inspect.signature(cls).parameters, type_hints(cls)
     for name in given:
         if name not in known:
             raise UserError(
@@ -71,7 +71,8 @@ def allowed_class(path: Any) -> type:
     )
 
 
-def _hints(cls: type) -> dict[str, Any]:
+def type_hints(cls: type) -> dict[str, Any]:
+    """Of a class's arguments, where they can be resolved."""
     try:
         return get_type_hints(cls.__init__)
     except (NameError, TypeError):  # annotations that name what is imported for type checkers alone

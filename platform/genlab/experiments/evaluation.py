@@ -206,6 +206,7 @@ def protocol(loaded: Loaded, request: Request, data: Any) -> dict[str, Any]:
         "checkpoint": "/".join(loaded.path.parts[-4:]),  # <experiment>/<run id>/checkpoints/<name>
         "step": loaded.step,
         "family": type(loaded.model).__name__,
+        **({"changed": dict(loaded.changes)} if loaded.changes else {}),
     }
 
 

@@ -1,6 +1,6 @@
 """From a run directory, a checkpoint or an exported folder to a model that is ready to use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch import nn
 
 from genlab.core import DataSpec, UserError
 from genlab.experiments.building import build
+from genlab.experiments.changes import Changes, changed
 from genlab.experiments.checkpoint_io import read_checkpoint
 from genlab.experiments.run_dir import RunDir, remedy, runs_in
 
@@ -26,6 +27,7 @@ class Loaded:
         run_dir: the run it belongs to, if any.
         step: optimiser steps at which it was saved.
         meta: package version, commit and machine of the training.
+        changes: settings that differ from the run's.
     """
 
     model: nn.Module
@@ -36,6 +38,7 @@ class Loaded:
     run_dir: RunDir | None
     step: int
     meta: dict[str, Any]
+    changes: Changes = field(default_factory=dict)
 
 
 def load(path_or_run: str | Path, weights: str = "ema", device: str | torch.device = "cpu") -> nn.Module:
@@ -81,9 +84,12 @@ def latest(path_or_runs: str) -> str:
 
 
 def load_checkpoint(
-    path_or_run: str | Path, weights: str = "ema", device: str | torch.device = "cpu"
+    path_or_run: str | Path,
+    weights: str = "ema",
+    device: str | torch.device = "cpu",
+    changes: Changes | None = None,
 ) -> Loaded:
-    """`load`, with all that is known about the model."""
+    """`load`, with all that is known about the model, and with other settings of it, as {"solver.num_steps": "50"}."""
     from genlab.experiments.export import is_export, read_export
 
     if is_export(path_or_run):
@@ -99,8 +105,8 @@ def load_checkpoint(
         )
     name = load_weights(checkpoint, weights, path)
     spec = DataSpec.of(about["spec"])
-    model = build_model(about["config"]["model"], spec)
-    _load_state(model, checkpoint["state_dict"], path)
+    model = build_model(changed(about["config"]["model"], changes or {}), spec)
+    _load_state(model, checkpoint["state_dict"], path, changes or {})
     return Loaded(
         model=model.eval().to(device),
         spec=spec,
@@ -110,6 +116,7 @@ def load_checkpoint(
         run_dir=RunDir.of(path),
         step=int(checkpoint.get("global_step", 0)),
         meta=about.get("provenance", {}),
+        changes=changes or {},
     )
 
 
@@ -148,12 +155,17 @@ def build_data(config: dict[str, Any]) -> Any:
     return build(config["data"])
 
 
-def _load_state(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+def _load_state(model: nn.Module, state: dict[str, torch.Tensor], path: Path, changes: Changes) -> None:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         wrong = [line.strip() for line in str(error).splitlines()[1:]]
+        why = "it was written by another version or for another model"
+        if changes:
+            why = (
+                f"leave out what changes its weights among {', '.join(f'--model.{name}' for name in changes)}"
+            )
         raise UserError(
             f"ckpt: the weights in {str(path)!r} do not fit {type(model).__name__} as its config builds it "
-            f"({wrong[0] if wrong else error}); it was written by another version or for another model"
+            f"({wrong[0] if wrong else error}); {why}"
         ) from error

@@ -93,6 +93,7 @@ def about(loaded: Loaded, request: Request) -> dict[str, Any]:
         "sampler": loaded.model.sampling_protocol() if isinstance(loaded.model, CanSample) else None,
         "genlab": loaded.meta.get("genlab"),
         "commit": loaded.meta.get("commit"),
+        **({"changed": dict(loaded.changes)} if loaded.changes else {}),
     }
 
 

@@ -80,13 +80,14 @@ class Shards:
             "seed",
             "label",
             "sampler",
+            "changed",
             "num",
             "shard_size",
             "batch_size",
         ):
-            if theirs is not None and theirs.get(key) != json.loads(json.dumps(ours[key])):
+            if theirs is not None and theirs.get(key) != json.loads(json.dumps(ours.get(key))):
                 raise UserError(
-                    f"out: {self.folder} holds samples with {key} {theirs.get(key)!r}, expected {ours[key]!r}; "
+                    f"out: {self.folder} holds samples with {key} {theirs.get(key)!r}, expected {ours.get(key)!r}; "
                     "pass the same arguments to continue them, or another --out"
                 )
 
