@@ -6,13 +6,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from genlab.core import Condition, DataSpec, LogProb, ModalitySpec, RandomStreams, require
+from genlab.core import Condition, DataSpec, ModalitySpec, RandomStreams, require
 from genlab.families.base import GenerativeModel, NetworkFactory, OptimizerFactory
+from genlab.families.importance_sampling import ImportanceSampled
 from genlab.families.ladder_descent import LadderDescent
 from genlab.families.requests import Dropout, check_dropout, dropout_of
 from genlab.families.schedules import Schedule
 from genlab.networks import LadderDecoder, LadderEncoder
-from genlab.objectives import LadderELBO, log_mean_exp
+from genlab.objectives import LadderELBO
 from genlab.probability import (
     Categorical,
     DiagonalGaussian,
@@ -25,7 +26,7 @@ from genlab.probability import (
 LadderDecoderFactory = Callable[[DataSpec, int], nn.Module]
 
 
-class HierarchicalVAE(GenerativeModel):
+class HierarchicalVAE(ImportanceSampled, GenerativeModel):
     """Hierarchical VAE: p(z) = prod_l p(z_l | z_<l), q(z | x) = prod_l q(z_l | z_<l, x), both from the top down.
 
     Latents of `encode` and `decode` are the noise eps in z_l = mu_l + sigma_l eps_l of the priors, of all levels one
@@ -41,8 +42,7 @@ class HierarchicalVAE(GenerativeModel):
         objective: the bound to train on; None is the ELBO.
         output: whether `sample` gives the likelihood's "mean" or a "draw" of it.
         temperature: factor of the priors' standard deviations in `sample`; 0 takes their means.
-        num_importance_samples: K of `log_prob`; 1 is the ELBO.
-        chunk_size: most rows (x, z) in the decoder at once in `log_prob`, though never less than its batch.
+        num_importance_samples, chunk_size: see `ImportanceSampled.set_draws`.
         label_dropout: share of training samples that lose their condition; or the share that loses each kind.
         optimizer: factory of the optimiser from parameters.
         schedule: of the learning rate.
@@ -68,15 +68,12 @@ class HierarchicalVAE(GenerativeModel):
         schedule: Schedule | None = None,
     ):
         super().__init__(spec, optimizer, schedule)
-        numbers = {"num_importance_samples": num_importance_samples, "chunk_size": chunk_size}
-        for name, number in numbers.items():
-            require(number >= 1, name, number, "a positive integer", "raise it")
+        self.set_draws(num_importance_samples, chunk_size)
         require(output in ("mean", "draw"), "output", output, "'mean' or 'draw'", "choose one of them")
         require(temperature >= 0, "temperature", temperature, "a non-negative number", "use 1 for the model")
         self.level_posterior = posterior or ResidualPosterior()
         self.objective = objective or LadderELBO()
         self.output, self.temperature = output, temperature
-        self.num_importance_samples, self.chunk_size = num_importance_samples, chunk_size
         self.label_dropout = label_dropout
         self.likelihood = likelihood(self.spec)
         self.encoder = encoder(self.spec)
@@ -117,40 +114,9 @@ class HierarchicalVAE(GenerativeModel):
         bits = bits_per_dimension(terms["elbo"], self.spec[self.spec.data])
         return {"loss": loss.mean(), "bpd": bits, **terms}
 
-    def log_prob(
-        self,
-        x: Tensor,
-        *,
-        condition: Condition | None = None,
-        rng: RandomStreams | None = None,
-        num_samples: int | None = None,
-    ) -> LogProb:
-        """log p(x) in nats from below, (B,): log (1/K) sum_k p(x, z_k) / q(z_k | x) (Burda et al. 2016).
-
-        Args:
-            x: data, (B, ...) in [-1, 1].
-            condition: of each x, or None for the unconditional model.
-            rng: the noise of z_k, a stream per x; without it, that of seed 0.
-            num_samples: K; without it, the model's `num_importance_samples`.
-
-        Raises:
-            UserError: K is not positive, or rng or the condition are for another number of data.
-        """
-        rng = rng or RandomStreams(0, len(x))
-        self.check_request(len(x), condition, rng)
-        count = self.num_importance_samples if num_samples is None else num_samples
-        require(count >= 1, "num_samples", count, "a positive integer", "use 500")
-        with self.evaluating():
-            weights = self._log_weights(x, count, rng.to(x.device), condition)
-        method, kind = (f"IWAE, {count} samples", "estimate") if count > 1 else ("ELBO, 1 sample", "bound")
-        return LogProb(log_mean_exp(weights), kind, self.likelihood.measure, method)
-
-    def _log_weights(self, x: Tensor, count: int, rng: RandomStreams, condition: Condition | None) -> Tensor:
-        """log p(x, z_k) / q(z_k | x) of `count` draws z_k, (K, B), a few draws at a time."""
+    def log_weights(self, x: Tensor, count: int, rng: RandomStreams, condition: Condition | None) -> Tensor:
         features, weights = self.encoder(x), []
-        per_chunk = max(1, self.chunk_size // len(x))
-        for start in range(0, count, per_chunk):
-            k = min(per_chunk, count - start)
+        for k in self.chunks(count, len(x)):
             eps = self.descent.maps(torch.cat([rng.normal((self.latent_dim,)) for _ in range(k)]))
             rows = [f.repeat(k, *[1] * (f.ndim - 1)) for f in features]
             params, levels = self.descent(

@@ -5,8 +5,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, DataSpec, LogProb, RandomStreams, require
+from genlab.core import Condition, DataSpec, RandomStreams, require
 from genlab.families.base import OptimizerFactory
+from genlab.families.importance_sampling import ImportanceSampled
 from genlab.families.latent_variable import DecoderFactory, EncoderFactory, LatentVariableModel
 from genlab.families.schedules import Schedule
 from genlab.networks import (
@@ -17,11 +18,11 @@ from genlab.networks import (
     PriorFactory,
     StandardPrior,
 )
-from genlab.objectives import ELBO, LatentObjective, log_mean_exp
+from genlab.objectives import ELBO, LatentObjective
 from genlab.probability import Categorical, LikelihoodFactory, bits_per_dimension
 
 
-class VariationalModel(LatentVariableModel):
+class VariationalModel(ImportanceSampled, LatentVariableModel):
     """Base of VAEs: z ~ p(z), x ~ p(x | decoder(z)), with q(z | x) from an encoder.
 
     Args:
@@ -33,8 +34,7 @@ class VariationalModel(LatentVariableModel):
         latent_dim: dimension D of z.
         objective: the bound to train on.
         output: whether `sample` gives the likelihood's "mean" or a "draw" of it.
-        num_importance_samples: K of `log_prob`; 1 is the ELBO.
-        chunk_size: most rows (x, z) in the decoder at once in `log_prob`, though never less than its batch.
+        num_importance_samples, chunk_size: see `ImportanceSampled.set_draws`.
         optimizer: factory of the optimiser from parameters.
         schedule: of the learning rate.
         posterior: makes, from the latents' dimension, what turns the encoder's features into q(z | x).
@@ -61,16 +61,10 @@ class VariationalModel(LatentVariableModel):
         prior: PriorFactory = StandardPrior,
     ):
         super().__init__(spec, latent_dim, optimizer, schedule)
-        for name, number in {
-            "num_importance_samples": num_importance_samples,
-            "chunk_size": chunk_size,
-        }.items():
-            require(number >= 1, name, number, "a positive integer", "raise it")
+        self.set_draws(num_importance_samples, chunk_size)
         require(output in ("mean", "draw"), "output", output, "'mean' or 'draw'", "choose one of them")
         self.objective = objective or ELBO()
         self.output = output
-        self.num_importance_samples = num_importance_samples
-        self.chunk_size = chunk_size
         self.likelihood = likelihood(self.spec)
         self.make_parts(encoder, decoder, self.likelihood.num_channels, posterior, prior)
 
@@ -98,41 +92,11 @@ class VariationalModel(LatentVariableModel):
         bits = bits_per_dimension(terms["elbo"], self.spec[self.spec.data])
         return loss, {"loss": loss, "bpd": bits, **terms}
 
-    def log_prob(
-        self,
-        x: Tensor,
-        *,
-        condition: Condition | None = None,
-        rng: RandomStreams | None = None,
-        num_samples: int | None = None,
-    ) -> LogProb:
-        """log p(x) in nats from below, (B,): log (1/K) sum_k p(x, z_k) / q(z_k | x) (Burda et al. 2016).
-
-        Args:
-            x: data, (B, ...) in [-1, 1].
-            condition: None; the model is unconditional.
-            rng: the noise of z_k, a stream per x; without it, that of seed 0.
-            num_samples: K; without it, the model's `num_importance_samples`.
-
-        Raises:
-            UserError: there is a condition, K is not positive, or not one random stream per x.
-        """
-        rng = rng or RandomStreams(0, len(x))
-        self.check_request(len(x), condition, rng)
-        count = self.num_importance_samples if num_samples is None else num_samples
-        require(count >= 1, "num_samples", count, "a positive integer", "use 500")
-        with self.evaluating():
-            weights = self._log_weights(x, count, rng.to(x.device))
-        method, kind = (f"IWAE, {count} samples", "estimate") if count > 1 else ("ELBO, 1 sample", "bound")
-        return LogProb(log_mean_exp(weights), kind, self.likelihood.measure, method)
-
-    def _log_weights(self, x: Tensor, count: int, rng: RandomStreams) -> Tensor:
-        """log p(x, z_k) / q(z_k | x) of `count` draws z_k, (K, B), a few draws at a time."""
+    def log_weights(self, x: Tensor, count: int, rng: RandomStreams, condition: Condition | None) -> Tensor:
         posterior, weights = self.posterior(x), []
         prior = self.prior(posterior.mean)
-        per_chunk = max(1, self.chunk_size // len(x))
-        for start in range(0, count, per_chunk):
-            eps = torch.stack([rng.normal((self.latent_dim,)) for _ in range(min(per_chunk, count - start))])
+        for k in self.chunks(count, len(x)):
+            eps = torch.stack([rng.normal((self.latent_dim,)) for _ in range(k)])
             z, log_q = posterior.draw(eps)
             weights.append(self.log_likelihood(x, z) - (log_q() - prior.log_prob(z)))
         return torch.cat(weights)

@@ -49,14 +49,17 @@ def known_views(names: Names) -> Names:
 
 
 def choose_views(names: Names, model: Any) -> list[str]:
-    """Those that a model gets; of "auto", all that it can give.
+    """Those that a model gets; of "auto", all that it can give and that show something.
+
+    Moved one at a time, features that a quantiser rounds mostly round to the code that they had.
 
     Raises:
         UserError: one that is asked for needs what the model lacks.
     """
     able = [name for name, view in VIEWS.items() if view.suits(model)]
     if isinstance(names, str):
-        return able if names == "auto" else []
+        rounds = isinstance(model, CanTokenize)
+        return [n for n in able if not (rounds and n == "traversals")] if names == "auto" else []
     for name in names:
         if name not in able:
             needs = ", ".join(need.__name__ for need in VIEWS[name].needs)
