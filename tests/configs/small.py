@@ -117,7 +117,9 @@ def flags(config: Path, data: Path, runs: Path) -> list[str]:
     if kind == "ImageFolder":
         words += [f"--{key}.paths={data / 'images'}", f"--{key}.shares=[2, 1, 1]"]
     if kind in ("CelebA", "ImageFolder"):
-        words += [f"--{key}.num_workers=0", f"--{key}.size=32"]  # the least that has all levels of attention
+        words.append(f"--{key}.num_workers=0")
+    if kind in ("CelebA", "ImageFolder", "Sprites"):
+        words.append(f"--{key}.size=32")  # the least that has all levels of attention
     return words
 
 

@@ -25,6 +25,7 @@ DIGITS = {
 }  # one of each family
 RECONSTRUCT = ("vae",)
 EIGHT = [config for config in CONFIGS if re.search("mnist|cifar", config.stem)]
+COSTED = [config for config in CONFIGS if config.parent.name != "token_prior"]  # those do not all say it yet
 
 
 def name_of(config: Path) -> str:
@@ -113,6 +114,20 @@ def test_header_says_what_it_is(config: Path):
     assert re.match(r"# \S.*\.$", header[0]), "one line, a sentence"
     for key in ("Paper", "Published figure", "Reached here"):
         assert len([line for line in header if re.match(rf"# {key}: \S+", line)]) == 1, key
+
+
+@pytest.mark.parametrize("config", COSTED, ids=name_of)
+def test_header_says_on_what_it_trains_and_at_what_cost(config: Path):
+    """The time on CPUs, as expected or as it was; the images that a GPU sees."""
+    header = " ".join(line.strip("# ") for line in config.read_text().splitlines() if line.startswith("#"))
+    wanted = tree(config)
+    if wanted["trainer"].get("accelerator") == "cpu":
+        assert re.search(r"(second|minute)s? on (a CPU|two CPU cores)|\d s on cpu x\d", header)
+        return
+    steps = wanted["trainer"]["max_steps"] * wanted["model"]["init_args"].get("num_critic_steps", 1)
+    millions = steps * innermost(wanted["data"])["batch_size"] / 1e6
+    assert "one GPU" in header
+    assert f"Cost: {millions:,.{0 if millions >= 10 else 1}f} million images" in header
 
 
 def eight_gpus(config: Path) -> list[str]:
