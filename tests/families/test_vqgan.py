@@ -12,6 +12,7 @@ from genlab.data import Digits
 from genlab.families import VQGAN
 from genlab.networks import MapDecoder, MapEncoder, PatchCritic, VectorQuantiser
 from genlab.objectives import QuantisedReconstruction, adaptive_weight
+from genlab.objectives.quantisation import Perceptual
 from genlab.probability import Laplace
 
 SPEC = Digits().spec
@@ -63,8 +64,13 @@ def test_the_critics_turn_learns_no_codes_and_begins_when_asked():
     assert "adaptive_weight" in model.model_loss(x, None, 5)[1]
 
 
+class Absolute(Perceptual):
+    def __call__(self, x, y):
+        return (x - y).abs().mean((1, 2, 3))
+
+
 def test_takes_turns_and_logs():
-    model = make(objective=QuantisedReconstruction(perceptual=lambda x, y: (x - y).abs().mean((1, 2, 3))))
+    model = make(objective=QuantisedReconstruction(perceptual=Absolute()))
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = pl.Trainer(
         accelerator="cpu", max_steps=4, enable_model_summary=False, callbacks=[Reproducible()],

@@ -64,7 +64,14 @@ class QuantisedAutoencoder(CodeUse, GenerativeModel):
         require(len(self.grid) > 0, "encoder", name, expected, "use for example MapEncoder")
         self.decoder = decoder(self.spec, self.quantiser.dim, self.likelihood.num_channels)
         self.objective = objective or QuantisedReconstruction()
+        if self.objective.compared is not None:
+            self.objective.compared.check(self.spec[self.spec.data])
         self.token_shape = self.quantiser.token_shape(self.grid)
+
+    def check_parts(self) -> None:
+        """Refuse a perceptual distance whose weights are not to be had."""
+        if self.objective.compared is not None:
+            self.objective.compared.check_weights()
 
     @property
     def bits(self) -> float:
