@@ -20,7 +20,6 @@ from genlab.core import (
 )
 from genlab.families.base import GenerativeModel, OptimizerFactory
 from genlab.families.parts import PartFactory, averaged_part, check_part
-from genlab.families.requests import dropout_of
 from genlab.families.schedules import Schedule
 
 
@@ -110,7 +109,8 @@ class CoarseToFine(GenerativeModel):
         """
         self.check_request(num_samples, condition, rng)
         streams = self._streams(rng)
-        condition = condition.to(self.device) if condition is not None else self._evenly(streams.pop())
+        lost = getattr(self.levels[0], "label_dropout", 0.0)
+        condition = self.condition_or_drawn(condition, streams.pop(), lost)
         found = torch.zeros(num_samples, 0, dtype=torch.int64, device=self.device)
         for m, (level, own) in enumerate(zip(self.levels, streams, strict=False)):
             given = self._given(condition, found, m)
@@ -163,9 +163,3 @@ class CoarseToFine(GenerativeModel):
         """Of each level, and one more."""
         seeds = [derive_seed(rng.seed, rng.draws, f"level {m}") for m in range(len(self.levels) + 1)]
         return [RandomStreams(seed, rng.indices, self.device) for seed in seeds]
-
-    def _evenly(self, rng: RandomStreams) -> Condition | None:
-        """Classes drawn evenly, where training never loses them."""
-        lost = dropout_of("label", getattr(self.levels[0], "label_dropout", 0.0))
-        even = self.conditional and lost == 0
-        return Condition(label=rng.integers(self.spec.num_classes)) if even else None

@@ -1,6 +1,5 @@
 """What autoencoders with codes are trained by."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,12 +17,12 @@ class Codes(Protocol):
     entropy: Tensor
 
 
-class Perceptual(ABC):
+class Perceptual:
     """A distance of images as people see them."""
 
-    @abstractmethod
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Of images (B, C, H, W) in [-1, 1], per sample, (B,); gradients reach both."""
+        raise NotImplementedError
 
     def check(self, modality: ModalitySpec) -> None:
         """Refuse images that it can't compare.
