@@ -77,7 +77,6 @@ class FactorVAE(Alternating, VariationalModel):
             optimizer, schedule, posterior, prior,
         )  # fmt: skip
         require(gamma >= 0, "gamma", gamma, "a non-negative number", "use 0 for the VAE itself")
-        require(clip is None or clip > 0, "clip", clip, "a positive number", "use null for none")
         self.take_turns(critic_optimizer, clips=(clip, None))
         self.critic = critic(DataSpec(self.spec.name, {"latent": ModalitySpec((latent_dim,))}))
         self.ratio = DensityRatio(self.critic, gamma)
