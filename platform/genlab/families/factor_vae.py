@@ -47,7 +47,7 @@ class FactorVAE(Alternating, VariationalModel):
         clip: largest norm of the VAE's gradient; None for any.
 
     Raises:
-        UserError: a number is out of its range.
+        UserError: a number is out of its range, or a penalty is not for this posterior.
 
     Source: Kim and Mnih 2018, "Disentangling by factorising", algorithm 2.
     """
@@ -82,6 +82,7 @@ class FactorVAE(Alternating, VariationalModel):
         self.ratio = DensityRatio(self.critic, gamma)
         self.objective = copy(objective or ELBO())
         self.objective.penalties = [*self.objective.penalties, self.ratio]
+        self.check_objective()
 
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
         with torch.no_grad():
