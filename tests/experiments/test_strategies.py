@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from genlab.core import UserError
 from genlab.experiments import torch_files
 from genlab.experiments.checkpoint_io import read_checkpoint, read_index
 from genlab.experiments.checkpoint_shards import SHARDS
 from genlab.experiments.run_dir import RunDir
 from genlab.experiments.run_logger import read_rows
+from genlab.experiments.sharding import Sharded, writes_weights
+from genlab.networks import VectorQuantiser
 from tests import tiny
 from tests.conftest import ROOT
 from tests.forked import lightning, several
@@ -189,3 +192,16 @@ def test_two_sharded_networks_continue_exactly(games: dict[str, RunDir]):
     for steps in (5, 12):
         half = fit(folder, "half", *FSDP, f"--trainer.max_steps={steps}", family="Adversaries")
     assert_equal(read_checkpoint(games["fsdp"].last), read_checkpoint(half.last))
+
+
+@pytest.mark.parametrize(("settings", "ok"), [({}, False), ({"kmeans": False, "dead_below": 0.0}, True)])
+def test_a_codebook_that_is_written_apart_from_its_optimiser_is_not_sharded(settings, ok):
+    quantiser = VectorQuantiser(4, 8, learning="gradient", **settings)
+    assert writes_weights(quantiser) != ok
+    assert not writes_weights(VectorQuantiser(4, 8))
+    if not ok:
+        with pytest.raises(
+            UserError, match=r"trainer\.strategy: got 'Sharded', expected ddp: VectorQuantiser"
+        ):
+            Sharded().shard(torch.nn.ModuleList([quantiser]))
+    assert not writes_weights(quantiser.requires_grad_(False)), "a frozen one is not written"

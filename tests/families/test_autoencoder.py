@@ -87,6 +87,15 @@ def test_every_kind_trains_and_logs_its_terms(parts, names):
     assert set(model.losses("val", {"image": torch.zeros(3, 1, 8, 8)})) == {"loss", "mse"} | names
 
 
+def test_a_penalty_on_shares_is_refused_without_an_activation_that_gives_them():
+    objective = Reconstruction(penalties=[KLSparsity()])
+    for activation in (None, nn.Tanh(), nn.ReLU()):
+        with pytest.raises(UserError, match=r"activation: got 'codes from .* for KLSparsity; use activation"):
+            make(objective=objective, activation=activation)
+    for activation in (nn.Sigmoid(), nn.Softmax(1)):
+        make(objective=objective, activation=activation)
+
+
 def test_a_denoiser_says_so_and_corrupts_by_the_stream():
     model, x = make(objective=Reconstruction(GaussianNoise(0.5))), torch.zeros(6, 1, 8, 8)
     assert isinstance(model, CanDenoise)

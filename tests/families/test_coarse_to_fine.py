@@ -8,7 +8,7 @@ import torch
 
 from genlab.core import Condition, DataSpec, Frozen, ModalitySpec, RandomStreams, UserError
 from genlab.data import Digits
-from genlab.families import VQVAE, Autoregressive, CoarseToFine, TokenPrior
+from genlab.families import VQVAE, Autoregressive, CoarseToFine, Cosine, TokenPrior
 from genlab.networks import (
     GatedPixelCNN,
     HierarchicalQuantiser,
@@ -85,6 +85,9 @@ def test_losses_are_the_levels_sums():
     terms = model.losses("val", {"tokens": ALL, "label": label})
     nats = model.log_prob(ALL, condition=Condition(label=label)).nats
     torch.testing.assert_close(terms["loss"], -nats.mean())
+    level = model.levels[0].losses("val", {"codes": ALL[:, :1, None], "label": label})["bpd"]
+    torch.testing.assert_close(terms["bits_per_token_1"], level)
+    assert set(terms) == {"loss", "bpd", "bits_per_token_1", "bits_per_token_2"}
     torch.testing.assert_close(terms["bpd"], -nats.mean() / (5 * torch.tensor(2.0).log()))
 
 
@@ -113,6 +116,13 @@ def test_refusals():
     deaf = partial(Autoregressive, network=partial(GatedPixelCNN, channels=8, num_layers=1))
     with pytest.raises(UserError, match=r"fine: got .*expected a model that reads the coarser tokens"):
         make(fine=deaf)
+    for name in ("coarse", "fine"):
+        with pytest.raises(UserError, match=rf"{name}\.optimizer: got 'SGD', expected none of its own"):
+            make(**{name: partial(LEVEL, optimizer=partial(torch.optim.SGD, lr=1.0))})
+        with pytest.raises(UserError, match=rf"{name}\.optimizer: got 'AdamW', expected none of its own"):
+            make(**{name: partial(LEVEL, optimizer=partial(torch.optim.AdamW, lr=3e-4))})
+        with pytest.raises(UserError, match=rf"{name}\.schedule: got .Cosine.*expected none of its own"):
+            make(**{name: partial(LEVEL, schedule=Cosine(100))})
 
 
 def test_refuses_a_checkpoint_of_another_codebook():

@@ -150,9 +150,6 @@ def test_classes_change_samples_bounds_and_only_then_matter():
         one, other = map(call, labels)
         assert not torch.allclose(one, other, atol=1e-6)
         assert not torch.allclose(one, call(None), atol=1e-6), "without a class it is another model"
-    model.label_dropout = 0.0
-    even = model.sample(6, rng=RandomStreams(0, 6))
-    assert not torch.allclose(even, model.decode(RandomStreams(0, 6).normal((model.latent_dim,))))
     assert make().conditions == ()
     with pytest.raises(UserError, match="condition: got 'Condition', expected none"):
         make().sample(6, condition=labels[0], rng=RandomStreams(0, 6))
@@ -221,6 +218,13 @@ def test_what_a_call_cannot_use_is_named():
 def test_wrong_arguments_are_named(settings, argument):
     with pytest.raises(UserError, match=argument):
         make(**settings)
+
+
+def test_a_ladder_that_never_loses_its_classes_is_refused():
+    for dropout in (0.0, {}):
+        with pytest.raises(UserError, match=r"label_dropout: got .*expected a positive share of label"):
+            make(conditional=True, label_dropout=dropout)
+    make(label_dropout=0.0)
 
 
 def test_networks_that_do_not_fit_are_named():

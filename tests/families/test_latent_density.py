@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genlab.core import Condition, DataSpec, Frozen, HasLogProb, ModalitySpec, RandomStreams, UserError
+from genlab.core import (
+    Condition,
+    DataSpec,
+    Frozen,
+    HasLatentPrior,
+    HasLogProb,
+    ModalitySpec,
+    RandomStreams,
+    UserError,
+)
 from genlab.data import Digits, Encoded, Synthetic
 from genlab.families import VAE, Autoencoder, Cosine, DensityEstimator, Diffusion, LatentDensity
 from genlab.metrics import ClasswiseGaussian, DigitsFeatures, FeatureStatistics
@@ -41,6 +50,24 @@ class Halves(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         return ((z - 1) / self.gain).repeat_interleave(2, 2).repeat_interleave(2, 3).clamp(-1, 1)
+
+
+def test_draws_of_the_density_are_latents_as_the_first_stage_gives_them():
+    spec = Digits().spec
+    model = LatentDensity(
+        spec,
+        Frozen(model=Halves(spec)),
+        partial(DensityEstimator, density=partial(MixtureDensity, num_components=1), optimizer=GENTLE),
+    )
+    fit(model, Encoded(Digits(batch_size=100, limit=400)), 1)
+    assert isinstance(model, HasLatentPrior)
+    assert not model.normal_prior
+    z = model.sample_latents(RandomStreams(0, 500))
+    (batch,) = Digits(limit=400).batches("train", batch_size=400)
+    assert z.shape == (500, *model.latent_spec.shape)
+    torch.testing.assert_close(z.mean(0), model.encode(batch["image"]).mean(0), atol=0.6, rtol=0)
+    torch.testing.assert_close(model.decode(z[:9]), model.sample(9, rng=RandomStreams(0, 9)))
+    torch.testing.assert_close(z[400:], model.sample_latents(RandomStreams(0, range(400, 500))))
 
 
 def test_a_mixture_of_points_reaches_the_truth():

@@ -20,7 +20,7 @@ from genlab.core import (
     UserError,
 )
 from genlab.data import Digits
-from genlab.families import VAE
+from genlab.families import VAE, FactorVAE
 from genlab.networks import (
     ConvDecoder,
     ConvEncoder,
@@ -29,7 +29,7 @@ from genlab.networks import (
     IAFPosterior,
     VampPrior,
 )
-from genlab.objectives import IWAE
+from genlab.objectives import DIP, ELBO, IWAE, MMD, TotalCorrelation
 from genlab.probability import (
     Bernoulli,
     BetaBinomial,
@@ -287,3 +287,28 @@ def test_half_precision_networks_give_full_precision_bounds_with_any_part():
             found = vae.log_prob(x, num_samples=4).nats
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, vae.log_prob(x, num_samples=4).nats, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("family", [VAE, FactorVAE])
+@pytest.mark.parametrize(
+    ("penalty", "posterior", "says"),
+    [
+        (
+            TotalCorrelation(),
+            IAFPosterior,
+            "PushForward', expected a diagonal Gaussian for a total correlation",
+        ),
+        (
+            DIP(variant="II"),
+            HouseholderPosterior,
+            "RotatedGaussian', expected a diagonal Gaussian for DIP-VAE-II",
+        ),
+    ],
+)
+def test_a_penalty_that_is_not_for_this_posterior_is_refused_when_the_model_is_made(
+    family, penalty, posterior, says
+):
+    parts = {"encoder": encoder, "decoder": decoder, "latent_dim": 4, "posterior": posterior}
+    with pytest.raises(UserError, match=f"posterior: got '{says}"):
+        family(SPEC, objective=ELBO(penalties=[penalty]), **parts)
+    family(SPEC, objective=ELBO(penalties=[DIP(variant="I"), MMD()]), **parts)

@@ -122,7 +122,8 @@ def test_turns_averages_and_what_is_logged():
     assert averaged == {"encoder", "decoder", "prior_part"}
     names = set(trainer.logged_metrics)
     assert {"train/critic_loss", "train/generator_loss", "train/kl", "train/feature_distance"} <= names
-    assert {"val/psnr", "val/loss", "val/critic_loss", "val/generator_loss", "val/kl"} <= names
+    assert "val/psnr" not in names, "which is the metric's, of the whole set's mean squared error"
+    assert {"val/mse", "val/loss", "val/critic_loss", "val/generator_loss", "val/kl"} <= names
     assert all(torch.isfinite(value) for value in trainer.logged_metrics.values())
 
 
@@ -146,6 +147,8 @@ def test_wrong_arguments_are_named():
             {"critic": lambda spec: LatentCritic(spec)},
             "critic: got 'LatentCritic', expected a critic with `maps",
         ),
+        ({"clips": (0.0, None)}, "clip: got 0.0, expected a positive number"),
+        ({"clips": (None, -1.0)}, "clip: got -1.0"),
         ({"level": 2}, "level: got 2, expected -2 to 1"),
     ]:
         with pytest.raises(UserError, match=message):

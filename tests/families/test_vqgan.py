@@ -12,6 +12,7 @@ from genlab.data import Digits
 from genlab.families import VQGAN
 from genlab.networks import MapDecoder, MapEncoder, PatchCritic, VectorQuantiser
 from genlab.objectives import QuantisedReconstruction, adaptive_weight
+from genlab.objectives.quantisation import Perceptual
 from genlab.probability import Laplace
 
 SPEC = Digits().spec
@@ -59,12 +60,19 @@ def test_the_critics_turn_learns_no_codes_and_begins_when_asked():
     late, terms = model.critic_loss(x, None, 5)
     assert all(torch.equal(b, before[name]) for name, b in model.quantiser.named_buffers())
     assert (float(early.detach()), float(late.detach())) == (0.0, float(terms["critic_loss"].detach()))
+    early.backward()
+    assert all(torch.equal(p.grad, torch.zeros_like(p)) for p in model.critic.parameters())
     assert "adaptive_weight" not in model.model_loss(x, None, 4)[1]
     assert "adaptive_weight" in model.model_loss(x, None, 5)[1]
 
 
+class Absolute(Perceptual):
+    def __call__(self, x, y):
+        return (x - y).abs().mean((1, 2, 3))
+
+
 def test_takes_turns_and_logs():
-    model = make(objective=QuantisedReconstruction(perceptual=lambda x, y: (x - y).abs().mean((1, 2, 3))))
+    model = make(objective=QuantisedReconstruction(perceptual=Absolute()))
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = pl.Trainer(
         accelerator="cpu", max_steps=4, enable_model_summary=False, callbacks=[Reproducible()],
@@ -81,6 +89,24 @@ def test_takes_turns_and_logs():
     assert "critic" not in model.averaged_modules()
     assert {"encoder", "decoder", "quantiser"} <= set(model.averaged_modules())
     assert isinstance(model, CanTokenize)
+
+
+def test_until_the_game_begins_the_critic_is_not_asked_and_its_steps_are_counted():
+    model = make(critic_start=3)
+    asked, began = [], {name: p.detach().clone() for name, p in model.critic.named_parameters()}
+    model.critic.register_forward_hook(lambda *_: asked.append(model.trainer.global_step))
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"enable_model_summary": False, "limit_val_batches": 0, "accelerator": "cpu"}
+    trainer = pl.Trainer(max_steps=3, callbacks=[Reproducible()], **quiet)
+    trainer.fit(model, Digits(batch_size=16, limit=64))
+    assert asked == []
+    assert all(torch.equal(p, began[name]) for name, p in model.critic.named_parameters())
+    counts = {int(state["step"]) for optimizer in trainer.optimizers for state in optimizer.state.values()}
+    assert counts == {3}
+    assert "train/critic_loss" not in trainer.logged_metrics
+    trainer.fit_loop.epoch_loop.max_steps = 4
+    trainer.fit(model, Digits(batch_size=16, limit=64))
+    assert set(asked) == {3}
 
 
 def test_patches_see_no_other_sample_and_no_more_than_their_own():

@@ -81,6 +81,15 @@ def test_finite_scalars_gradient_is_its_bounds():
     torch.testing.assert_close(z.grad, rows.grad.transpose(1, 2))
 
 
+@pytest.mark.parametrize("levels", [1001, 1002, 1501, 4096])
+def test_many_levels_of_a_scalar_are_all_reached_and_no_others(levels):
+    quantiser, z = FiniteScalar([levels]), torch.linspace(-12, 12, 200_001)[None, None]
+    answer = quantiser(z)
+    assert torch.equal(answer.indices.unique(), torch.arange(levels))
+    assert torch.equal(quantiser.encode(z), answer.indices)
+    torch.testing.assert_close(quantiser.decode(answer.indices), answer.z_q)
+
+
 def test_codes_are_nearest_and_terms_are_the_papers():
     torch.manual_seed(0)
     quantiser, z = VectorQuantiser(3, 20, learning="gradient", kmeans=False).eval(), torch.randn(2, 3, 4, 4)
@@ -274,6 +283,7 @@ def test_vector_quantisation_is_the_peers():
             "quantisers: got .* expected equal",
         ),
         (lambda: FiniteScalar([8, 1]), "levels"),
+        (lambda: FiniteScalar([8] * 21), "levels: got .* expected fewer than 2\\^63 codes"),
         (lambda: LookupFree(63), "dim: got 63"),
     ],
 )

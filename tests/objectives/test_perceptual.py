@@ -4,8 +4,10 @@ import pytest
 import torch
 from torchvision.models import vgg16
 
-from genlab.core import UserError
-from genlab.objectives import LPIPS
+from genlab.core import DataSpec, ModalitySpec, UserError
+from genlab.families import VQVAE
+from genlab.objectives import LPIPS, QuantisedReconstruction
+from genlab.objectives.perceptual import BACKBONE, _unit
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +40,41 @@ def test_against_torchmetrics(weights):
 def test_refuses_a_file_that_is_not_there():
     with pytest.raises(UserError, match="weights: got '/none', expected the file vgg16"):
         LPIPS("/none")
+
+
+def test_positions_where_no_channel_is_above_0_have_a_finite_gradient():
+    features = torch.zeros(1, 4, 2, 2, requires_grad=True)
+    (_unit(features) - torch.ones(1, 4, 2, 2)).square().sum().backward()
+    assert features.grad.isfinite().all()
+
+
+def first_stage(shape, weight=1.0):
+    objective = QuantisedReconstruction(perceptual=LPIPS(), perceptual_weight=weight)
+    return VQVAE(DataSpec("x", {"image": ModalitySpec(shape, 256)}), objective=objective)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 64), (2, 32, 32)])
+def test_images_that_the_network_cannot_take_are_refused_when_the_model_is_made(shape):
+    with pytest.raises(UserError, match=r"perceptual: got 'images \(.*sides of at least 16 for LPIPS"):
+        first_stage(shape)
+    first_stage(shape, weight=0.0).check_parts()
+
+
+def test_weights_that_cannot_be_had_are_missed_before_training(tmp_path, monkeypatch):
+    asked = []
+
+    def unreachable(request, timeout):
+        asked.append((request.method, request.full_url.rsplit("/", 1)[1]))
+        raise OSError("no network")
+
+    monkeypatch.setattr("genlab.objectives.perceptual.urlopen", unreachable)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    model = first_stage((3, 16, 16))
+    with pytest.raises(UserError, match=r"perceptual: got 'no VGG-16 \(no network\)', expected vgg16"):
+        model.check_parts()
+    assert asked == [("HEAD", BACKBONE)]
+    cached = tmp_path / "hub" / "checkpoints" / BACKBONE
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    model.check_parts()
+    assert len(asked) == 1

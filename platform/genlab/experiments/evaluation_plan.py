@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from genlab.core import (
+    CanDecode,
     CanDenoise,
     CanEncode,
     CanReconstruct,
     CanSample,
     CanTokenize,
     HasLogProb,
+    HasPosterior,
     HasRate,
     UserError,
     require,
@@ -112,9 +114,8 @@ def can_score(loaded: Loaded) -> bool:
 def has_code(loaded: Loaded) -> bool:
     """Whether the family's codes have a price, and can be read again."""
     model = loaded.model
-    return isinstance(model, CanTokenize) or (
-        isinstance(model, HasRate) and isinstance(model, CanReconstruct)
-    )
+    needs = (HasRate, HasPosterior, CanDecode)
+    return isinstance(model, CanTokenize) or all(isinstance(model, need) for need in needs)
 
 
 def has_factors(loaded: Loaded) -> bool:

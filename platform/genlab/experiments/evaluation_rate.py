@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.core import CanDecode, CanReconstruct, CanTokenize, HasPosterior, HasRate, RandomStreams
+from genlab.core import CanDecode, CanTokenize, HasPosterior, HasRate, RandomStreams
 from genlab.experiments.evaluation_plan import Request, choose_rows
 from genlab.experiments.evaluation_sides import Progress
 from genlab.experiments.loading import Loaded
@@ -47,12 +47,6 @@ def code_of(model: Any) -> Code | None:
             return model.rate(x, rng) / math.log(2), model.decode(model.encode_draw(x, rng))
 
         return Code("KL(q(z|x) || p(z)), decoded posterior draws", latents)
-    if isinstance(model, HasRate) and isinstance(model, CanReconstruct):
-
-        def levels(x: Tensor, rng: RandomStreams) -> tuple[Tensor, Tensor]:
-            return model.rate(x, rng) / math.log(2), model.reconstruct(x)
-
-        return Code("KL(q(z|x) || p(z)), reconstruct", levels)
     if isinstance(model, CanTokenize):
         tokens = model.token_spec[model.token_spec.data]
         bits = tokens.num_values * math.log2(tokens.num_classes)

@@ -55,7 +55,8 @@ class Sharded(ModelParallelStrategy):
     leave through `training_step`, and may be differentiated twice; in between, and in evaluation, it is as above.
 
     Raises:
-        UserError: a weight without dimensions; while saving, the first rank does not see what another one wrote.
+        UserError: a weight without dimensions, or one that is written apart from its optimiser; while
+            saving, the first rank does not see what another one wrote.
         WorkError: a rank could not write its part; the previous checkpoint is untouched.
 
     Source: Zhao et al. 2023, "PyTorch FSDP"; its second version in torch.distributed.fsdp.fully_shard.
@@ -81,6 +82,10 @@ class Sharded(ModelParallelStrategy):
         single = next((name for name, p in model.named_parameters() if p.ndim == 0), None)
         expected = f"ddp: the weight {single} is a single number, of which there are no shards"
         require(single is None, "trainer.strategy", type(self).__name__, expected, "pass ddp")
+        writer = next((module for module in model.modules() if writes_weights(module)), None)
+        expected = f"ddp: {type(writer).__name__} writes its weights itself, and shards would not see it"
+        remedy = 'pass ddp, or learning "ema"'
+        require(writer is None, "trainer.strategy", type(self).__name__, expected, remedy)
         for weight in model.parameters():  # shards are rows of contiguous weights, whatever feature maps are
             weight.data = weight.data.contiguous()
         mesh = self.device_mesh["data_parallel"]
@@ -197,6 +202,12 @@ class Sharded(ModelParallelStrategy):
                 for i, own in state["state"].items()
             }
             optimizer.load_state_dict({**state, "state": cut})
+
+
+def writes_weights(module: nn.Module) -> bool:
+    """Whether a module changes weights that are trained, apart from their optimiser: by `writes_weights` it says so."""
+    trained = any(p.requires_grad for p in module.parameters(recurse=False))
+    return trained and bool(getattr(module, "writes_weights", False))
 
 
 def networks(model: nn.Module) -> list[nn.Module]:

@@ -44,11 +44,13 @@ class Alternating(GenerativeModel):
             clips: largest norms of the model's and of the critic's gradient; None for any.
 
         Raises:
-            UserError: a count is not positive.
+            UserError: a count or a norm is not positive.
         """
         counts = {"num_critic_steps": num_critic_steps, "num_microbatches": num_microbatches}
         for name, value in counts.items():
             require(value > 0, name, value, "a positive number", "raise it")
+        for clip in clips:
+            require(clip is None or clip > 0, "clip", clip, "a positive number", "use null for none")
         self.critic_optimizer = critic_optimizer or self.optimizer
         self.num_critic_steps, self.num_microbatches = num_critic_steps, num_microbatches
         self.clips = clips

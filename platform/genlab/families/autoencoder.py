@@ -33,7 +33,7 @@ class Autoencoder(GenerativeModel):
         schedule: of the learning rate.
 
     Raises:
-        UserError: latent_dim is not positive.
+        UserError: latent_dim is not positive, or a penalty is not for codes of this activation.
 
     Source: Hinton and Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks"; Vincent et al.
     2010, "Stacked denoising autoencoders"; Rifai et al. 2011, "Contractive auto-encoders".
@@ -64,6 +64,7 @@ class Autoencoder(GenerativeModel):
         self.decoder = decoder(self.spec, latent_dim, self.spec.shape[0])
         self.activation = activation or nn.Identity()
         self.objective = objective or Reconstruction()
+        self.objective.check(self.activation, latent_dim)
 
     def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss` of a batch, a mean over samples, and the objective's terms."""

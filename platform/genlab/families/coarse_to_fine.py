@@ -19,8 +19,7 @@ from genlab.core import (
     require,
 )
 from genlab.families.base import GenerativeModel, OptimizerFactory
-from genlab.families.parts import PartFactory, averaged_part, check_part
-from genlab.families.requests import dropout_of
+from genlab.families.parts import PartFactory, averaged_part, check_part, check_untrained
 from genlab.families.schedules import Schedule
 
 
@@ -33,13 +32,13 @@ class CoarseToFine(GenerativeModel):
     Args:
         spec: of the tokens, a sequence of grids, coarse to fine, as a `HierarchicalQuantiser`'s.
         coarse: makes, from the spec of the coarsest level, its family: an `Autoregressive`.
-        fine: makes that of each finer level; it must read tokens.
+        fine: makes that of each finer level; it must read tokens. Both leave optimiser and schedule to this family.
         optimizer: factory of the optimiser from parameters.
         schedule: of the learning rate.
 
     Raises:
-        UserError: tokens that are no sequence of grids; a level's family that lacks a capability, or does not
-            read the coarser tokens.
+        UserError: tokens that are no sequence of grids; a level's family that lacks a capability, does not read
+            the coarser tokens, or has an optimiser or a schedule of its own.
 
     Source: Razavi et al. 2019, "Generating diverse high-fidelity images with VQ-VAE-2", section 3.2, algorithm 2.
     """
@@ -68,6 +67,8 @@ class CoarseToFine(GenerativeModel):
             )
             require(reads, "fine", f"conditions {level.conditions}", expected, remedy)
 
+            check_untrained("fine" if m else "coarse", level)
+
     def _spec(self, level: int) -> DataSpec:
         """Of a level's tokens and of what they are conditioned on."""
         codes = self.spec[self.spec.data].num_classes
@@ -86,7 +87,7 @@ class CoarseToFine(GenerativeModel):
         return [name for m, level in enumerate(self.levels) for name in averaged_part(f"levels.{m}", level)]
 
     def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The sum of the levels' losses and nats, and each level's bits per token, from `bpd_1`, the coarsest, on."""
+        """The sum of the levels' losses, bits per token, and those of each level, from the coarsest one on."""
         tokens = self.data_of(batch).flatten(1)
         others = {name: x for name, x in batch.items() if name != self.spec.data}
         all_terms = []
@@ -99,7 +100,7 @@ class CoarseToFine(GenerativeModel):
         return {
             "loss": loss,
             "bpd": bits,
-            **{f"bpd_{m + 1}": terms["bpd"] for m, terms in enumerate(all_terms)},
+            **{f"bits_per_token_{m + 1}": terms["bpd"] for m, terms in enumerate(all_terms)},
         }
 
     def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
@@ -110,7 +111,8 @@ class CoarseToFine(GenerativeModel):
         """
         self.check_request(num_samples, condition, rng)
         streams = self._streams(rng)
-        condition = condition.to(self.device) if condition is not None else self._evenly(streams.pop())
+        lost = getattr(self.levels[0], "label_dropout", 0.0)
+        condition = self.condition_or_drawn(condition, streams.pop(), lost)
         found = torch.zeros(num_samples, 0, dtype=torch.int64, device=self.device)
         for m, (level, own) in enumerate(zip(self.levels, streams, strict=False)):
             given = self._given(condition, found, m)
@@ -163,9 +165,3 @@ class CoarseToFine(GenerativeModel):
         """Of each level, and one more."""
         seeds = [derive_seed(rng.seed, rng.draws, f"level {m}") for m in range(len(self.levels) + 1)]
         return [RandomStreams(seed, rng.indices, self.device) for seed in seeds]
-
-    def _evenly(self, rng: RandomStreams) -> Condition | None:
-        """Classes drawn evenly, where training never loses them."""
-        lost = dropout_of("label", getattr(self.levels[0], "label_dropout", 0.0))
-        even = self.conditional and lost == 0
-        return Condition(label=rng.integers(self.spec.num_classes)) if even else None

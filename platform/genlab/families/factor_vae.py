@@ -47,7 +47,7 @@ class FactorVAE(Alternating, VariationalModel):
         clip: largest norm of the VAE's gradient; None for any.
 
     Raises:
-        UserError: a number is out of its range.
+        UserError: a number is out of its range, or a penalty is not for this posterior.
 
     Source: Kim and Mnih 2018, "Disentangling by factorising", algorithm 2.
     """
@@ -77,12 +77,12 @@ class FactorVAE(Alternating, VariationalModel):
             optimizer, schedule, posterior, prior,
         )  # fmt: skip
         require(gamma >= 0, "gamma", gamma, "a non-negative number", "use 0 for the VAE itself")
-        require(clip is None or clip > 0, "clip", clip, "a positive number", "use null for none")
         self.take_turns(critic_optimizer, clips=(clip, None))
         self.critic = critic(DataSpec(self.spec.name, {"latent": ModalitySpec((latent_dim,))}))
         self.ratio = DensityRatio(self.critic, gamma)
         self.objective = copy(objective or ELBO())
         self.objective.penalties = [*self.objective.penalties, self.ratio]
+        self.check_objective()
 
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
         with torch.no_grad():

@@ -6,9 +6,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from genlab.core import Condition, DataSpec, ModalitySpec, RandomStreams, require
+from genlab.core import Condition, DataSpec, RandomStreams, require
 from genlab.families.base import GenerativeModel, NetworkFactory, OptimizerFactory
 from genlab.families.importance_sampling import ImportanceSampled
+from genlab.families.ladder_code import LadderCode
 from genlab.families.ladder_descent import LadderDescent
 from genlab.families.requests import Dropout, check_dropout, dropout_of
 from genlab.families.schedules import Schedule
@@ -26,11 +27,11 @@ from genlab.probability import (
 LadderDecoderFactory = Callable[[DataSpec, int], nn.Module]
 
 
-class HierarchicalVAE(ImportanceSampled, GenerativeModel):
+class HierarchicalVAE(LadderCode, ImportanceSampled, GenerativeModel):
     """Hierarchical VAE: p(z) = prod_l p(z_l | z_<l), q(z | x) = prod_l q(z_l | z_<l, x), both from the top down.
 
-    Latents of `encode` and `decode` are the noise eps in z_l = mu_l + sigma_l eps_l of the priors, of all levels one
-    after another: standard normal under the model, whatever its levels are.
+    What it tells of its latents, `LadderCode` says: with a decoder that takes conditions, they are those of the model
+    without any, so that training has to lose each kind at times.
 
     Args:
         spec: of the data.
@@ -48,7 +49,8 @@ class HierarchicalVAE(ImportanceSampled, GenerativeModel):
         schedule: of the learning rate.
 
     Raises:
-        UserError: a number is out of its range, `output` is neither, or the networks' features differ.
+        UserError: a number is out of its range, `output` is neither, the networks' features differ, or a kind of
+            condition is never lost.
     """
 
     def __init__(
@@ -79,6 +81,9 @@ class HierarchicalVAE(ImportanceSampled, GenerativeModel):
         self.encoder = encoder(self.spec)
         self.decoder = decoder(self.spec, self.likelihood.num_channels)
         check_dropout(label_dropout, self.conditions)
+        kept = [kind for kind in self.conditions if dropout_of(kind, label_dropout) == 0]
+        expected = f"a positive share of {', '.join(kept)}: latents and reconstructions are those without a condition"
+        require(not kept, "label_dropout", label_dropout, expected, "use 0.1")
         given, taken = self.encoder.feature_shapes, self.decoder.feature_shapes
         remedy = "give encoder and decoder the same channels"
         require(given == taken, "encoder", given, f"the decoder's features {taken}", remedy)
@@ -134,8 +139,7 @@ class HierarchicalVAE(ImportanceSampled, GenerativeModel):
 
         Args:
             num_samples: how many, as many as rng has streams.
-            condition: theirs, or None for the unconditional model; one that never loses labels in training draws
-                classes evenly.
+            condition: theirs, or None for the unconditional model.
             rng: where the noise comes from.
 
         Raises:
@@ -143,10 +147,7 @@ class HierarchicalVAE(ImportanceSampled, GenerativeModel):
         """
         self.check_request(num_samples, condition, rng)
         rng = rng.to(self.device)
-        if condition is not None:
-            condition = condition.to(self.device)
-        elif self.conditional and dropout_of("label", self.label_dropout) == 0:
-            condition = Condition(label=rng.integers(self.spec.num_classes))
+        condition = self.condition_or_drawn(condition, rng, self.label_dropout)
         with self.evaluating():
             params = self.descent.from_noise(self.temperature * rng.normal((self.latent_dim,)), condition)
             mean = self.output == "mean"
@@ -154,21 +155,3 @@ class HierarchicalVAE(ImportanceSampled, GenerativeModel):
 
     def sampling_protocol(self) -> dict[str, object]:
         return {"solver": "ancestral", "nfe": 1, "output": self.output, "temperature": self.temperature}
-
-    @property
-    def latent_spec(self) -> DataSpec:
-        """(D,), of all levels together."""
-        return DataSpec(self.spec.name, {"latent": ModalitySpec((self.latent_dim,))})
-
-    def encode(self, x: Tensor) -> Tensor:
-        """The priors' noise that gives the posteriors' means, (B, D), each level given the means above it."""
-        _, levels = self.descent(lambda _, prior, posterior: posterior.mean, len(x), self.encoder(x))
-        return torch.cat([level.noise() for level in levels], 1)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """The likelihood's mean, (B, C, ...) in [-1, 1], of latents as `encode` gives them."""
-        return self.likelihood.mean(self.descent.from_noise(z))
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """The decoding of the posteriors' means."""
-        return self.decode(self.encode(x))

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from genlab.core import DataSpec, Frozen, StartsFromData
+from genlab.core import DataSpec, Frozen, RandomStreams, StartsFromData
 from genlab.families.parts import PartFactory, check_part
 from genlab.families.scaled_latents import NUM_MEASURED, ScaledLatents
 
@@ -29,6 +29,8 @@ class LatentDensity(ScaledLatents):
     Source: Ghosh et al. 2020, "From variational to deterministic autoencoders", section 4.
     """
 
+    normal_prior = False
+
     def __init__(self, spec: DataSpec | dict[str, Any], first_stage: Frozen, prior: PartFactory):
         super().__init__(spec, first_stage, prior)
         check_part("prior", self.prior, StartsFromData)
@@ -41,6 +43,11 @@ class LatentDensity(ScaledLatents):
     def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`, the mean of -log p(z | c) in nats of scaled latents, which says nothing of the data's bits."""
         return {"loss": super().losses(phase, batch)["loss"]}
+
+    def sample_latents(self, rng: RandomStreams) -> Tensor:
+        """One draw of the density per stream, of the shape that `encode` gives; of classes evenly, where it has any."""
+        with self.evaluating():
+            return self.mean + self.std * self.prior.sample(len(rng), rng=rng)
 
     def _scaled(self, batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
         for batch in batches:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from genlab.core import DataSpec, HasAveragedModules, require
+from genlab.families.schedules import Constant
 
 PartFactory = Callable[[DataSpec], nn.Module]
 
@@ -25,6 +27,25 @@ def check_part(argument: str, part: nn.Module, *capabilities: type) -> None:
     for capability in capabilities:
         expected = f"a family with {capability.__name__}"
         require(isinstance(part, capability), argument, type(part).__name__, expected, "choose another one")
+
+
+def check_untrained(argument: str, part: nn.Module) -> None:
+    """Refuse a part with an optimiser or a schedule other than every family's own, which nobody would use.
+
+    Raises:
+        UserError: naming the argument.
+    """
+    weight = nn.Parameter(torch.zeros(1))
+    if (factory := getattr(part, "optimizer", None)) is not None:
+        given, usual = factory([weight]), torch.optim.AdamW([weight])
+        same = type(given) is type(usual) and given.defaults == usual.defaults
+        _leave(same, f"{argument}.optimizer", type(given).__name__)
+    schedule = getattr(part, "schedule", Constant())
+    _leave(schedule == Constant(), f"{argument}.schedule", repr(schedule))
+
+
+def _leave(same: bool, argument: str, got: str) -> None:
+    require(same, argument, got, "none of its own: parts are trained together", "give it to the whole")
 
 
 def averaged_part(name: str, part: nn.Module) -> list[str]:
@@ -50,7 +71,6 @@ def held(part: nn.Module) -> Iterator[None]:
 def scaled_gradient(z: Tensor, factor: float) -> Tensor:
     """z itself, of whose gradient a multiple goes on.
 
-    >>> import torch
     >>> z = torch.ones(1, requires_grad=True)
     >>> scaled_gradient(z, 0.5).backward()
     >>> z.grad

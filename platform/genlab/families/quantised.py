@@ -17,6 +17,7 @@ from genlab.probability import Gaussian, LikelihoodFactory, bits_per_dimension
 
 EncoderFactory = Callable[[DataSpec, int], nn.Module]
 DecoderFactory = Callable[[DataSpec, int, int], nn.Module]
+MOST_CODES = 2**24  # of a codebook
 
 
 class QuantisedAutoencoder(CodeUse, GenerativeModel):
@@ -37,6 +38,10 @@ class QuantisedAutoencoder(CodeUse, GenerativeModel):
         objective: the training loss.
         optimizer: factory of the optimiser from parameters.
         schedule: of the learning rate.
+
+    Raises:
+        UserError: an encoder that makes no maps, or others than the decoder takes or the quantiser can take; more codes
+            than can be counted; images that a perceptual distance can't compare.
     """
 
     conditions = ()
@@ -62,9 +67,24 @@ class QuantisedAutoencoder(CodeUse, GenerativeModel):
             "a network to maps, with their height and width as `grid`",
         )
         require(len(self.grid) > 0, "encoder", name, expected, "use for example MapEncoder")
+        few = self.quantiser.num_codes <= MOST_CODES
+        expected = f"at most {MOST_CODES:,} codes, whose use is counted"
+        require(
+            few, "quantiser", f"{self.quantiser.num_codes:,} codes", expected, "use fewer, and more tokens"
+        )
         self.decoder = decoder(self.spec, self.quantiser.dim, self.likelihood.num_channels)
+        theirs = tuple(getattr(self.decoder, "grid", self.grid))
+        remedy = "give both as many `channels`"
+        require(theirs == self.grid, "decoder", f"one of maps {theirs}", f"the encoder's {self.grid}", remedy)
         self.objective = objective or QuantisedReconstruction()
+        if self.objective.compared is not None:
+            self.objective.compared.check(self.spec[self.spec.data])
         self.token_shape = self.quantiser.token_shape(self.grid)
+
+    def check_parts(self) -> None:
+        """Refuse a perceptual distance whose weights are not to be had."""
+        if self.objective.compared is not None:
+            self.objective.compared.check_weights()
 
     @property
     def bits(self) -> float:

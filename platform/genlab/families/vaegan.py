@@ -58,7 +58,8 @@ class VAEGAN(Alternating, LatentVariableModel):
         prior: makes p(z) from the spec and the latents' dimension.
 
     Raises:
-        UserError: gamma or scale is not positive; the critic has no such map; `dequantise` on data without levels.
+        UserError: gamma, scale or a clip is not positive; the critic has no such map; `dequantise` on data without
+            levels.
 
     Source: Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity metric", algorithm 1.
     """
@@ -139,11 +140,10 @@ class VAEGAN(Alternating, LatentVariableModel):
         return self.to_data(self.decoder(torch.cat([z, drawn])))
 
     def _step(self, phase: str, batch: dict[str, Tensor]) -> None:
-        """The losses of the players on held-out data, and the reconstructions' peak signal-to-noise ratio in dB."""
+        """The losses of the players on held-out data, and the reconstructions' mean squared error."""
         x, _ = self.batch_parts(batch)
         loss, terms = self.model_loss(x, None, 0)
         terms |= self._game(self.objective.unregularised(), x, 0)[1]
         data = self.data_of(batch)
-        errors = (self.reconstruct(data) - data).square().flatten(1).mean(1)
-        psnr = 10 * torch.log10(4 / errors.clamp(min=1e-10)).mean()  # the range's width is 2
-        self.log_terms(phase, {"loss": loss, "psnr": psnr, **terms}, batch)
+        mse = (self.reconstruct(data) - data).square().mean()
+        self.log_terms(phase, {"loss": loss, "mse": mse, **terms}, batch)

@@ -19,6 +19,7 @@ from genlab.networks import (
     StandardPrior,
 )
 from genlab.objectives import ELBO, LatentObjective
+from genlab.objectives.latent_penalties import ChecksPosterior
 from genlab.probability import Categorical, LikelihoodFactory, bits_per_dimension
 
 
@@ -41,7 +42,7 @@ class VariationalModel(ImportanceSampled, LatentVariableModel):
         prior: makes p(z) from the spec and the latents' dimension.
 
     Raises:
-        UserError: a number is not positive, or `output` is neither.
+        UserError: a number is not positive, `output` is neither, or a penalty is not for this posterior.
     """
 
     def __init__(
@@ -67,6 +68,17 @@ class VariationalModel(ImportanceSampled, LatentVariableModel):
         self.output = output
         self.likelihood = likelihood(self.spec)
         self.make_parts(encoder, decoder, self.likelihood.num_channels, posterior, prior)
+        self.check_objective()
+
+    @torch.no_grad()
+    def check_objective(self) -> None:
+        """Refuse penalties that can't be computed of this posterior.
+
+        Raises:
+            UserError: naming `posterior`.
+        """
+        if isinstance(self.objective, ChecksPosterior):
+            self.objective.check(self.posterior_part(torch.ones(1, self.posterior_part.num_features)))
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z) in nats, (K, B), of x (B, ...) under latents z (K, B, D)."""

@@ -1,10 +1,9 @@
 """The vector-quantised autoencoder with a critic (Esser et al. 2021)."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genlab.core import Condition, DataSpec, require
 from genlab.families.alternating import Alternating, Loss
@@ -64,7 +63,6 @@ class VQGAN(Alternating, QuantisedAutoencoder):
         super().__init__(spec, encoder, quantiser, decoder, likelihood, objective, optimizer, schedule)
         require(weight >= 0, "weight", weight, "a non-negative number", "use 0 for no adversarial loss")
         require(critic_start >= 0, "critic_start", critic_start, "a number of batches", "use 0 for none")
-        require(clip is None or clip > 0, "clip", clip, "a positive number", "use null for none")
         last, name = getattr(self.decoder, "last", None), type(self.decoder).__name__
         expected = "a network with its last layer as `last`"
         require(hasattr(last, "weight"), "decoder", name, expected, "use for example MapDecoder")
@@ -73,18 +71,13 @@ class VQGAN(Alternating, QuantisedAutoencoder):
         self.adversarial = adversarial or AdversarialObjective(Hinge())
         self.weight, self.critic_start = weight, critic_start
 
-    def averaged_modules(self) -> list[str]:
-        return [name for name, _ in self.named_children() if name != "critic"]
-
-    def players(self) -> tuple[Iterable[nn.Parameter], Iterable[nn.Parameter]]:
-        model = [p for name in self.averaged_modules() for p in self.get_submodule(name).parameters()]
-        return model, self.critic.parameters()
-
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
+        if step < self.critic_start:
+            # Gradients of zero: the optimiser's step counts, which checkpoints hold, go on with the batches.
+            return 0 * sum(p.sum() for p in self.critic.parameters()), {}
         with torch.no_grad():
             fake = self.reconstruct(x)  # by way of tokens, where nothing is learned of the codes
-        loss, terms = self.adversarial.critic(self.critic, x, fake, condition, step)
-        return (loss if step >= self.critic_start else 0 * loss), terms
+        return self.adversarial.critic(self.critic, x, fake, condition, step)
 
     def model_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
         codes, params = self.through(x)

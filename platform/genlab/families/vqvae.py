@@ -12,7 +12,7 @@ class VQVAE(QuantisedAutoencoder):
         spec, encoder, quantiser, decoder, likelihood, objective, optimizer, schedule: as `QuantisedAutoencoder`'s.
 
     Raises:
-        UserError: an encoder that makes no maps, or maps that the quantiser can't take.
+        UserError: as `QuantisedAutoencoder`.
 
     Source: van den Oord et al. 2017, "Neural discrete representation learning"; Razavi et al. 2019, "Generating diverse
     high-fidelity images with VQ-VAE-2".

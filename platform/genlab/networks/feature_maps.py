@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from genlab.core import DataSpec
+from genlab.core import DataSpec, require
 from genlab.networks.attention import SelfAttention2d
 from genlab.networks.blocks import Downsample, Upsample, coarsest
 from genlab.networks.convolutional import PreActivationBlock, norm_silu
@@ -25,7 +25,7 @@ class MapEncoder(nn.Module):
         grid: height and width of the map.
 
     Raises:
-        UserError: the data are no images, or a side can't be halved that often.
+        UserError: the data are no images, a side can't be halved that often, or a number is out of range.
 
     Source: Esser et al. 2021, "Taming transformers for high-resolution image synthesis", table 7.
 
@@ -46,8 +46,7 @@ class MapEncoder(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        colours, *grid = coarsest(spec, len(channels), "channels")
-        self.grid = tuple(grid)
+        colours, self.grid = _checked(spec, channels, num_blocks)
         layers: list[nn.Module] = [nn.Conv2d(colours, channels[0], 3, padding=1)]
         for level, width in enumerate(channels):
             if level > 0:
@@ -74,10 +73,11 @@ class MapDecoder(nn.Module):
         dropout: in the residual blocks.
 
     Attributes:
+        grid: height and width of the maps that it takes.
         last: the last convolution, where gradients of losses on images can be compared.
 
     Raises:
-        UserError: the data are no images, or a side can't be halved that often.
+        UserError: the data are no images, a side can't be halved that often, or a number is out of range.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class MapDecoder(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        coarsest(spec, len(channels), "channels")
+        _, self.grid = _checked(spec, channels, num_blocks)
         layers: list[nn.Module] = [nn.Conv2d(dim, channels[-1], 3, padding=1)]
         layers += middle(channels[-1], attention, dropout)
         for level in reversed(range(len(channels))):
@@ -104,6 +104,14 @@ class MapDecoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """(B, dim, *grid) -> (B, num_channels, H, W), without bounds."""
         return self.last(self.trunk(z.to(self.last.bias.dtype)))
+
+
+def _checked(spec: DataSpec, channels: Sequence[int], num_blocks: int) -> tuple[int, tuple[int, int]]:
+    """The data's channels, and height and width of their maps."""
+    colours, height, width = coarsest(spec, len(channels), "channels")
+    require(min(channels) >= 1, "channels", list(channels), "positive widths", "raise them")
+    require(num_blocks >= 0, "num_blocks", num_blocks, "a non-negative integer", "use 2")
+    return colours, (height, width)
 
 
 def widened(channels: int, wanted: int) -> nn.Module:

@@ -102,7 +102,8 @@ class GatedPixelCNN(nn.Module):
             "(H, W)",
             "choose TokenTransformer",
         )
-        require(num_layers >= 1, "num_layers", num_layers, "a positive integer", "raise it")
+        for name, number in {"channels": channels, "num_layers": num_layers}.items():
+            require(number >= 1, name, number, "a positive integer", "raise it")
         odd = kernel_size >= 3 and kernel_size % 2 == 1
         require(odd, "kernel_size", kernel_size, "an odd number from 3 up", "use 3 or 5")
         self.conditions = kinds = kinds_taken(spec, conditional, able=("label", "vector"))

@@ -32,7 +32,8 @@ class TokenTransformer(nn.Module):
             have, False for none, or names.
 
     Raises:
-        UserError: data that are no tokens; a width that can't be shared out; a kind of condition that can't be had.
+        UserError: data that are no tokens; a number that is not positive; a width that can't be shared out; a
+            kind of condition that can't be had.
 
     Source: Radford et al. 2019, "Language models are unsupervised multitask learners", section 2.3; tokens of
     images: Esser et al. 2021, "Taming transformers for high-resolution image synthesis", section 3.2.
@@ -57,6 +58,9 @@ class TokenTransformer(nn.Module):
         super().__init__()
         spec = DataSpec.of(spec)
         self.grid, self.num_tokens = token_grid(spec)
+        for name, number in {"depth": depth, "width": width, "num_heads": num_heads}.items():
+            require(number >= 1, name, number, "a positive integer", "raise it")
+        require(mlp_ratio * width >= 1, "mlp_ratio", mlp_ratio, "a positive number", "4 is usual")
         ok = width % (2 * num_heads) == 0
         require(ok, "num_heads", num_heads, f"a divisor of half the width, {width} / 2", "change either")
         expected = "'learned' or 'rotary'"

@@ -1,7 +1,7 @@
 """Penalties on an autoencoder's codes: sparse ones, and codes that change little with the data."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +22,19 @@ class CodePenalty(Protocol):
             x: what was encoded, (B, ...).
             z: the codes, (B, D).
             encode: gives the codes of any x.
+        """
+        ...
+
+
+@runtime_checkable
+class ChecksActivation(Protocol):
+    """Knows which codes it can be of use with."""
+
+    def check(self, activation: Encode, latent_dim: int) -> None:
+        """Refuse codes (B, latent_dim) of an activation that gives others, before any training.
+
+        Raises:
+            UserError: naming `activation`.
         """
         ...
 
@@ -51,7 +64,7 @@ class L1Sparsity:
 
 
 class KLSparsity:
-    """weight sum_d KL(rho || rho_d), rho_d the mean of z_d over the batch: one number, in nats.
+    """weight sum_d KL(rho || rho_d), rho_d the mean of z_d over the batch of this process: one number, in nats.
 
     KL(rho || r) = rho log(rho / r) + (1 - rho) log((1 - rho) / (1 - r)), for codes in (0, 1) such as those of a
     sigmoid. Terms: `sparsity_kl` and `mean_activation`.
@@ -74,12 +87,12 @@ class KLSparsity:
         require(0 < target < 1, "target", target, "a mean activation in (0, 1)", "the notes take 0.05")
         self.weight, self.target = weight, target
 
+    @torch.no_grad()
+    def check(self, activation: Encode, latent_dim: int) -> None:
+        _check_shares(activation(torch.tensor([[-30.0], [0.0], [30.0]]).expand(-1, latent_dim)))
+
     def __call__(self, x: Tensor, z: Tensor, encode: Encode) -> tuple[Tensor, Terms]:
-        low, high = z.detach().aminmax()
-        got, remedy = f"codes from {low:.3g} to {high:.3g}", "use activation: torch.nn.Sigmoid"
-        require(
-            bool(low >= 0) and bool(high <= 1), "activation", got, "codes in (0, 1) for KLSparsity", remedy
-        )
+        _check_shares(z)
         mean, rho = z.mean(0).clamp(1e-6, 1 - 1e-6), torch.as_tensor(self.target).to(z)
         kl = (rho * (rho / mean).log() + (1 - rho) * ((1 - rho) / (1 - mean)).log()).sum()
         return self.weight * kl, {"sparsity_kl": kl, "mean_activation": z.mean()}
@@ -136,6 +149,13 @@ def squared_jacobian_norm(encode: Encode, x: Tensor, num_probes: int | None = No
             (gradient,) = torch.autograd.grad(z, x, v, retain_graph=True, create_graph=training)
             total = total + sum_per_sample(gradient.square())
         return total if num_probes is None else total / num_probes
+
+
+def _check_shares(z: Tensor) -> None:
+    low, high = z.detach().aminmax()
+    got, remedy = f"codes from {low:.3g} to {high:.3g}", "use activation: torch.nn.Sigmoid"
+    ok = bool(low >= 0) and bool(high <= 1)
+    require(ok, "activation", got, "codes in (0, 1) for KLSparsity", remedy)
 
 
 def check_weight(weight: float) -> None:

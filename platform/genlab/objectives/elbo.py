@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.core import require
-from genlab.objectives.latent_penalties import LatentPenalty
+from genlab.objectives.latent_penalties import ChecksPosterior, LatentPenalty
 from genlab.probability import DiagonalGaussian, LatentDistribution, gaussian_kl, known_kl
 
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]
@@ -77,6 +77,16 @@ class ELBO:
         require(known, "capacity", capacity, "a non-negative number of nats", "use null for none")
         self.beta, self.warmup, self.num_samples = beta, warmup, num_samples
         self.capacity, self.penalties = capacity, list(penalties)
+
+    def check(self, posterior: LatentDistribution) -> None:
+        """Refuse a posterior that a penalty can't be computed of.
+
+        Raises:
+            UserError: naming `posterior`.
+        """
+        for penalty in self.penalties:
+            if isinstance(penalty, ChecksPosterior):
+                penalty.check(posterior)
 
     def risen(self, step: int | None) -> float:
         """The share of its end that the weight or the capacity has reached after `step` steps.

@@ -9,9 +9,9 @@ from genlab.core import require
 class LadderELBO:
     """Loss -E_q log p(x | z) + beta sum_l max(lambda, KL_l): the negative ELBO at beta = 1, lambda = 0.
 
-    KL_l is KL(q(z_l | z_<l, x) || p(z_l | z_<l)), for the free bits lambda its mean over the batch: a level that
-    says less than that is not pushed to say still less. Terms, in nats: `elbo` (always at beta = 1, lambda = 0),
-    `reconstruction` (-E_q log p(x | z)), `kl`, and `kl_l` of each level, the top one's first.
+    KL_l is KL(q(z_l | z_<l, x) || p(z_l | z_<l)), for the free bits lambda its mean over the batch of this process:
+    a level that says less than that is not pushed to say still less. Terms, in nats: `elbo` (always at beta = 1,
+    lambda = 0), `reconstruction` (-E_q log p(x | z)), `kl`, and `kl_l` of each level, the top one's first.
 
     Args:
         free_bits: lambda in nats per level, a non-negative number.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -38,9 +38,23 @@ class LatentPenalty(Protocol):
         ...
 
 
-class TotalCorrelation:
-    """weight KL(q(z) || prod_d q(z_d)), estimated from the batch: with the ELBO, beta-TCVAE at beta = 1 + weight.
+@runtime_checkable
+class ChecksPosterior(Protocol):
+    """Knows which posteriors it can be of use with."""
 
+    def check(self, posterior: LatentDistribution) -> None:
+        """Refuse other ones, before any training.
+
+        Raises:
+            UserError: naming `posterior`.
+        """
+        ...
+
+
+class TotalCorrelation:
+    """weight KL(q(z) || prod_d q(z_d)), with the ELBO, beta-TCVAE at beta = 1 + weight.
+
+    It is estimated from the batch of this process.
     Terms, in nats: `total_correlation`, `mutual_information` (of the datum's index and z) and `dimension_kl`
     (sum_d KL(q(z_d) || p(z_d))), which add up to the KL. The first and last are per sample given the batch.
 
@@ -60,6 +74,9 @@ class TotalCorrelation:
         )
         self.weight, self.stratified = weight, stratified
 
+    def check(self, posterior: LatentDistribution) -> None:
+        diagonal(posterior, "a total correlation")
+
     def __call__(
         self, posterior: LatentDistribution, prior: LatentDistribution, z: Tensor, num_data: int | None
     ) -> tuple[Tensor, Terms]:
@@ -76,9 +93,9 @@ class TotalCorrelation:
 
 
 class DIP:
-    """off_diagonal sum_{i != j} C_ij^2 + diagonal sum_i (C_ii - 1)^2, C a covariance of latents over the batch.
+    """off_diagonal sum_{i != j} C_ij^2 + diagonal sum_i (C_ii - 1)^2, C a covariance of latents.
 
-    Terms: `covariance_off_diagonal` and `covariance_diagonal`, the two sums.
+    It is that of the batch of this process. Terms: `covariance_off_diagonal` and `covariance_diagonal`, the two sums.
 
     Args:
         off_diagonal, diagonal: weights.
@@ -97,6 +114,10 @@ class DIP:
         require(variant in ("I", "II"), "variant", variant, "'I' or 'II'", "choose one of them")
         self.off_diagonal, self.diagonal, self.variant = off_diagonal, diagonal, variant
 
+    def check(self, posterior: LatentDistribution) -> None:
+        if self.variant == "II":
+            diagonal(posterior, "DIP-VAE-II")
+
     def __call__(
         self, posterior: LatentDistribution, prior: LatentDistribution, z: Tensor, num_data: int | None
     ) -> tuple[Tensor, Terms]:
@@ -114,7 +135,8 @@ class DIP:
 class MMD:
     """weight MMD^2(q(z), p(z)): with the ELBO at beta = 1 - alpha, InfoVAE at weight = alpha + lambda - 1.
 
-    At beta = 0, "MMD-VAE". Term: `mmd`, without bias, from the batch's z and as many draws of the prior.
+    At beta = 0, "MMD-VAE". Term: `mmd`, without bias, from the z of the batch of this process and as many draws of the
+    prior.
 
     Args:
         weight: of it.

@@ -1,16 +1,20 @@
 """A perceptual distance that can be trained on: LPIPS, on VGG-16's features."""
 
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genlab.core import full_precision, invalid, require
+from genlab.core import ModalitySpec, UserError, full_precision, invalid, require
 from genlab.objectives.quantisation import Perceptual
 
 BACKBONE = "vgg16-397923af.pth"  # as torchvision names it in torch's hub cache
 STAGES = (4, 9, 16, 23, 30)  # where VGG-16's five groups of convolutions end
+LEAST_SIDE = 2 ** (len(STAGES) - 1)  # a maximum over 2x2 stands between each two of them
+EPS = 1e-8  # of squared lengths: a position where no channel is above 0 has a gradient, too
+PATIENCE = 10.0  # seconds, for a server's word that it has the weights
 # Of bytes / 255, for images in [-1, 1].
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
@@ -26,7 +30,7 @@ class LPIPS(Perceptual):
             is missing (528 MB).
 
     Raises:
-        UserError: the file is not there, or can't be had.
+        UserError: the file is not there, or can't be had; images of two channels, or with a side below 16.
 
     Source: Zhang et al. 2018, "The unreasonable effectiveness of deep features as a perceptual metric", eq. 1; weights
     w_l of its version 0.1, which torchmetrics carries.
@@ -36,6 +40,20 @@ class LPIPS(Perceptual):
         there = weights is None or Path(weights).is_file()
         require(there, "weights", weights, f"the file {BACKBONE}", "download it from torchvision's releases")
         self.weights, self._stages, self._heads = weights, None, None
+
+    def check(self, modality: ModalitySpec) -> None:
+        shape, expected = modality.shape, f"(1 or 3, H, W) with sides of at least {LEAST_SIDE}"
+        ok = len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) >= LEAST_SIDE
+        require(ok, "perceptual", f"images {shape}", f"{expected} for LPIPS", "leave it out")
+
+    def check_weights(self) -> None:
+        if self.weights is None and not cached_weights().is_file():
+            from torchvision.models import VGG16_Weights
+
+            try:
+                urlopen(Request(VGG16_Weights.IMAGENET1K_V1.url, method="HEAD"), timeout=PATIENCE).close()
+            except OSError as error:
+                raise _not_there(error) from error
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
@@ -79,6 +97,11 @@ def heads() -> list[Tensor]:
     return [state[f"lin{level}.model.1.weight"] for level in range(len(STAGES))]
 
 
+def cached_weights() -> Path:
+    """Where torch's hub keeps the network."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE
+
+
 def _backbone(weights: str | None) -> dict[str, Tensor]:
     if weights is not None:
         return torch.load(weights, map_location="cpu", weights_only=True)
@@ -87,9 +110,13 @@ def _backbone(weights: str | None) -> dict[str, Tensor]:
     try:
         return VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
-        expected, remedy = f"{BACKBONE} in torch's hub cache, or a network", "name its file by `weights`"
-        raise invalid("perceptual", f"no VGG-16 ({error})", expected, remedy) from error
+        raise _not_there(error) from error
+
+
+def _not_there(error: Exception) -> UserError:
+    expected, remedy = f"{BACKBONE} in torch's hub cache, or a network", "name its file by `weights`"
+    return invalid("perceptual", f"no VGG-16 ({error})", expected, remedy)
 
 
 def _unit(x: Tensor) -> Tensor:
-    return x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
+    return x / (x.square().sum(1, keepdim=True) + EPS).sqrt()

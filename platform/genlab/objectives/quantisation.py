@@ -1,13 +1,12 @@
 """What autoencoders with codes are trained by."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from genlab.core import require
+from genlab.core import ModalitySpec, require
 
 
 class Codes(Protocol):
@@ -18,12 +17,26 @@ class Codes(Protocol):
     entropy: Tensor
 
 
-class Perceptual(ABC):
+class Perceptual:
     """A distance of images as people see them."""
 
-    @abstractmethod
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Of images (B, C, H, W) in [-1, 1], per sample, (B,); gradients reach both."""
+        raise NotImplementedError
+
+    def check(self, modality: ModalitySpec) -> None:
+        """Refuse images that it can't compare.
+
+        Raises:
+            UserError: naming `perceptual`; by default nothing is asked of them.
+        """
+
+    def check_weights(self) -> None:
+        """Refuse to begin without the weights of its network, which are not fetched yet.
+
+        Raises:
+            UserError: naming `perceptual`; by default there are none.
+        """
 
 
 class QuantisedReconstruction:
@@ -58,6 +71,11 @@ class QuantisedReconstruction:
         self.commitment, self.entropy = commitment, entropy
         self.perceptual, self.perceptual_weight = perceptual, perceptual_weight
 
+    @property
+    def compared(self) -> Perceptual | None:
+        """d, where it weighs anything."""
+        return self.perceptual if self.perceptual_weight > 0 else None
+
     def reconstruction(self, x: Tensor, log_p: Tensor, mean: Callable[[], Tensor]) -> tuple[Tensor, dict]:
         """The part of the loss that compares images, (B,), and its terms.
 
@@ -67,8 +85,8 @@ class QuantisedReconstruction:
             mean: gives x'.
         """
         loss, terms = -log_p / x[0].numel(), {"reconstruction": -log_p.mean()}
-        if self.perceptual is not None and self.perceptual_weight > 0:
-            distance = self.perceptual(x, mean())
+        if self.compared is not None:
+            distance = self.compared(x, mean())
             loss = loss + self.perceptual_weight * distance
             terms["perceptual"] = distance.mean()
         return loss, terms

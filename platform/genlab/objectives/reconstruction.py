@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from genlab.core import full_precision, sum_per_sample
-from genlab.objectives.code_penalties import CodePenalty
+from genlab.objectives.code_penalties import ChecksActivation, CodePenalty
 from genlab.objectives.corruption import Corruption
 
 
@@ -24,6 +24,16 @@ class Reconstruction:
 
     def __init__(self, corruption: Corruption | None = None, penalties: Sequence[CodePenalty] = ()):
         self.corruption, self.penalties = corruption, list(penalties)
+
+    def check(self, activation: Callable[[Tensor], Tensor], latent_dim: int) -> None:
+        """Refuse an activation whose codes a penalty can't be computed of.
+
+        Raises:
+            UserError: naming `activation`.
+        """
+        for penalty in self.penalties:
+            if isinstance(penalty, ChecksActivation):
+                penalty.check(activation, latent_dim)
 
     def __call__(
         self, x: Tensor, encode: Callable[[Tensor], Tensor], decode: Callable[[Tensor], Tensor]

@@ -1,5 +1,6 @@
 """Finite scalar quantisation: rounding, with nothing to learn."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -23,7 +24,7 @@ class FiniteScalar(Quantiser):
         levels: L_1..L_D; for 10 bits (8, 5, 5, 5), for 12 (7, 5, 5, 5, 5).
 
     Raises:
-        UserError: there are no channels, or one with fewer than two levels.
+        UserError: there are no channels, one with fewer than two levels, or more codes than 2^63 - 1.
 
     Source: Mentzer et al. 2024, "Finite scalar quantization: VQ-VAE made simple", section 3, appendix A.1.
 
@@ -43,8 +44,10 @@ class FiniteScalar(Quantiser):
             "at least two levels of at least one channel",
             "use for example 8, 5, 5, 5",
         )
+        self.dim, self.num_codes = len(levels), math.prod(levels)
+        fits, expected = self.num_codes < 2**63, "fewer than 2^63 codes, the product of the levels"
+        require(fits, "levels", list(levels), expected, "use fewer levels, or fewer channels")
         sizes = torch.tensor(list(levels))
-        self.dim, self.num_codes = len(levels), int(sizes.prod())
         self.register_buffer("levels", sizes, persistent=False)
         self.register_buffer(
             "places", torch.cat([sizes.new_ones(1), sizes[:-1].cumprod(0)]), persistent=False
@@ -59,7 +62,7 @@ class FiniteScalar(Quantiser):
         return torch.tanh(rows + self.shift) * self.scale - self.offset
 
     def nearest(self, rows: Tensor) -> Tensor:
-        return self._numbers(self.bound(rows).round())
+        return self._numbers(self._rounded(self.bound(rows)))
 
     def codes(self, indices: Tensor) -> Tensor:
         digits = indices[..., None] // self.places % self.levels
@@ -68,10 +71,15 @@ class FiniteScalar(Quantiser):
 
     def quantise(self, rows: Tensor) -> Quantised:
         y = self.bound(rows)
-        rounded = y.round()
+        rounded = self._rounded(y)
         nothing = rows.new_zeros(len(rows))
         z_q = straight_through(y, rounded) / (self.levels // 2)
         return Quantised(z_q, self._numbers(rounded.detach()), nothing, nothing, nothing)
+
+    def _rounded(self, y: Tensor) -> Tensor:
+        """The nearest level: among more than a thousand, eps reaches beyond the outermost ones."""
+        low = -(self.levels // 2)
+        return y.round().clamp(low, low + self.levels - 1)
 
     def _numbers(self, rounded: Tensor) -> Tensor:
         return ((rounded.long() + self.levels // 2) * self.places).sum(-1)

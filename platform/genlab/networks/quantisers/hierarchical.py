@@ -26,7 +26,8 @@ class HierarchicalQuantiser(MapQuantiser):
         dropout: in these.
 
     Raises:
-        UserError: there are fewer than two levels, or they differ; features whose sides can't be halved that often.
+        UserError: there are fewer than two levels, or they differ; a number is out of range; features whose
+            sides can't be halved that often.
 
     Source: Razavi et al. 2019, "Generating diverse high-fidelity images with VQ-VAE-2", section 3.1, algorithm 1;
     where the paper joins the levels' codes as channels, here their embeddings are added.
@@ -48,6 +49,8 @@ class HierarchicalQuantiser(MapQuantiser):
         alike = len(kinds) == 1 and quantisers[0].depth == 1
         expected = "equal num_codes, and depth 1"
         require(alike, "quantisers", f"(num_codes, depth) {sorted(kinds)}", expected, "make them alike")
+        require(channels >= 1, "channels", channels, "a positive integer", "raise it")
+        require(num_blocks >= 0, "num_blocks", num_blocks, "a non-negative integer", "use 1")
         self.dim, self.num_codes = channels, quantisers[0].num_codes
         self.quantisers = nn.ModuleList(quantisers)
 

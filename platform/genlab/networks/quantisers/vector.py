@@ -73,6 +73,8 @@ class VectorQuantiser(Quantiser):
         self.dim, self.num_codes = dim, num_codes
         self.by_gradient = learning == "gradient"
         self.decay, self.dead_below = decay, dead_below
+        # Of a parameter that ranks hold shards of, what is written in a step is lost with the gathered copy.
+        self.writes_weights = self.by_gradient and (kmeans or dead_below > 0)
         codebook = torch.empty(num_codes, dim).uniform_(-1 / num_codes, 1 / num_codes)
         if self.by_gradient:
             self.codebook = nn.Parameter(codebook)
