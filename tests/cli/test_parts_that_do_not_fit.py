@@ -84,6 +84,7 @@ FAULTS = {
         ([*GIVEN, "--model.solver.grid.times=[1,0.5,-0.1]"], "times: got [1.0, 0.5, -0.1]"),
         ([*GIVEN, "--model.solver.grid.times=[0.5,1,0]"], "times that fall from at most 1 to 0"),
         ([*GIVEN, *VP, "--model.solver.grid.times=[1,0.00001,0]"], "none in (0, 0.001)"),
+        ([*GIVEN, "--model.solver.grid.times=[0.3,0.1,0]"], "since walks begin with noise alone"),
         (["--model.path=LinearPath", "--model.path.t_max=1.5"], "t_min, t_max: got (0.0, 1.5)"),
         (["--model.path=LinearPath", "--model.path.t_min=-0.1"], "t_min, t_max: got (-0.1, 1.0)"),
     ],
