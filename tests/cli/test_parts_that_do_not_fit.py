@@ -42,6 +42,7 @@ FAULTS = {
         ([*SINGULAR, "--model.solver=DormandPrince"], "expected a path with finite derivatives at both"),
         ([*SINGULAR, "--model.likelihood.solver=Heun"], "expected a path with finite derivatives at both"),
         ([*SINGULAR, "--model.likelihood.num_probes=2"], "got 'DormandPrince on LinearBetaPath(t_min=0.0"),
+        (["--model.objective=ImplicitScoreMatching"], "ImplicitScoreMatching on LinearPath(t_min=0.0)"),
         (["--model.path=StochasticInterpolant", "--model.path.t_max=1"], "expected 0 < t_min and t_max < 1"),
     ],
     "a score that there is not": [
