@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -85,5 +86,6 @@ class GuidedModel(GenerativeModel):
         denoiser = self.denoiser
         for guidance in (ClassifierFreeGuidance(scale, droppable), *self.guidance, *clamped):
             guidance.check(ours)
+            ours = replace(ours, told=ours.told or guidance.needs_condition)
             denoiser = guidance(denoiser)
         return denoiser

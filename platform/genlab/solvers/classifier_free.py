@@ -27,6 +27,10 @@ class ClassifierFreeGuidance(Guidance):
     def __init__(self, scale: float, kinds: Sequence[str] = ()):
         self.scale, self.kinds = scale, tuple(kinds)
 
+    @property
+    def needs_condition(self) -> bool:
+        return self.scale != 1
+
     def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
         if condition is None or self.scale == 1:
             return denoiser(x_t, t, condition)

@@ -31,6 +31,11 @@ class Guidance(ABC):
         """The guided denoiser."""
         return Guided(denoiser, self)
 
+    @property
+    def needs_condition(self) -> bool:
+        """Whether it does nothing without a condition."""
+        return False
+
     @abstractmethod
     def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
         """Guided estimates at x_t (B, ...), t (B,)."""

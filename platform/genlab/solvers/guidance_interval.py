@@ -32,6 +32,10 @@ class IntervalGuidance(Guidance):
         self.guidance, self.low, self.high = guidance, low, high
         self.conditions, self.guides = guidance.conditions, guidance.guides
 
+    @property
+    def needs_condition(self) -> bool:
+        return self.guidance.needs_condition
+
     def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
         level = denoiser.path.noise_level(t.double())
         inside = (level > self.low) & (level <= self.high)
