@@ -19,7 +19,8 @@ class ClassifierFreeGuidance(Guidance):
 
     Args:
         scale: any number.
-        kinds: of condition that the unconditional estimate lacks; none named is all of them.
+        kinds: of condition that the unconditional estimate lacks; none named is all of them, and of a model under
+            `of` all that its training drops, since it knows no null of others.
 
     Source: Ho and Salimans 2022, eq. 6.
     """
@@ -43,6 +44,9 @@ class ClassifierFreeGuidance(Guidance):
 
     def evaluations(self, denoiser: Denoises, t: float) -> int:
         return evaluations(denoiser, t) * (1 if self.scale == 1 else 2)
+
+    def of(self, model: Guidable) -> "ClassifierFreeGuidance":
+        return self if self.kinds else ClassifierFreeGuidance(self.scale, model.droppable)
 
     def check(self, model: Guidable) -> None:
         able = bool(model.droppable) and set(self.kinds) <= set(model.droppable)

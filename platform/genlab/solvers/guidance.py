@@ -44,6 +44,10 @@ class Guidance(ABC):
         """Evaluations of networks that one call with a condition at time t costs per sample."""
         return evaluations(denoiser, t)
 
+    def of(self, model: Guidable) -> "Guidance":
+        """This guidance for one model, with what it leaves open taken from there."""
+        return self
+
     def check(self, model: Guidable) -> None:  # noqa: B027
         """Refuse a model that can't be guided so.
 

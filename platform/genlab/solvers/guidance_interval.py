@@ -53,6 +53,9 @@ class IntervalGuidance(Guidance):
         inside = self.low < level <= self.high
         return self.guidance.evaluations(denoiser, t) if inside else evaluations(denoiser, t)
 
+    def of(self, model: Guidable) -> "IntervalGuidance":
+        return IntervalGuidance(self.guidance.of(model), self.low, self.high)
+
     def check(self, model: Guidable) -> None:
         self.guidance.check(model)
 
