@@ -42,6 +42,7 @@ FAULTS = {
         ([*SINGULAR, "--model.solver=DormandPrince"], "expected a path with finite derivatives at both"),
         ([*SINGULAR, "--model.likelihood.solver=Heun"], "expected a path with finite derivatives at both"),
         ([*SINGULAR, "--model.likelihood.num_probes=2"], "got 'DormandPrince on LinearBetaPath(t_min=0.0"),
+        (["--model.objective=ImplicitScoreMatching"], "ImplicitScoreMatching on LinearPath(t_min=0.0)"),
         (["--model.path=StochasticInterpolant", "--model.path.t_max=1"], "expected 0 < t_min and t_max < 1"),
     ],
     "a score that there is not": [
@@ -84,6 +85,7 @@ FAULTS = {
         ([*GIVEN, "--model.solver.grid.times=[1,0.5,-0.1]"], "times: got [1.0, 0.5, -0.1]"),
         ([*GIVEN, "--model.solver.grid.times=[0.5,1,0]"], "times that fall from at most 1 to 0"),
         ([*GIVEN, *VP, "--model.solver.grid.times=[1,0.00001,0]"], "none in (0, 0.001)"),
+        ([*GIVEN, "--model.solver.grid.times=[0.3,0.1,0]"], "since walks begin with noise alone"),
         (["--model.path=LinearPath", "--model.path.t_max=1.5"], "t_min, t_max: got (0.0, 1.5)"),
         (["--model.path=LinearPath", "--model.path.t_min=-0.1"], "t_min, t_max: got (-0.1, 1.0)"),
     ],

@@ -17,6 +17,7 @@ from genlab.networks import (
     TokenTransformer,
     VectorQuantiser,
 )
+from genlab.solvers import AutoregressiveDecoding
 
 NETWORK = partial(TokenTransformer, depth=1, width=16, num_heads=2)
 LEVEL = partial(Autoregressive, network=NETWORK, label_dropout={"label": 0.1})
@@ -64,6 +65,18 @@ def test_samples_follow_the_model_and_streams():
     label = Condition(label=torch.tensor([0, 1, 2]))
     assert model.sample(3, condition=label, rng=RandomStreams(0, 3)).shape == (3, 5)
     assert model.sampling_protocol()["nfe"] == 5
+
+
+def test_guidance_of_fine_levels_keeps_their_coarser_tokens():
+    """Training loses labels alone: without a label there is nothing to guide away from, whatever the tokens."""
+    decodings = [AutoregressiveDecoding(guidance_scale=scale) for scale in (1.0, 3.0)]
+    model = make()
+    given, rng = Condition(tokens=torch.ones(200, 1, dtype=torch.int64)), RandomStreams(0, 200)
+    plain, guided = (model.levels[1].sample(200, condition=given, rng=rng, solver=d) for d in decodings)
+    assert torch.equal(plain, guided)
+    given = Condition(label=torch.ones(200, dtype=torch.int64), tokens=given.tokens)
+    plain, guided = (model.levels[1].sample(200, condition=given, rng=rng, solver=d) for d in decodings)
+    assert not torch.equal(plain, guided)
 
 
 def test_without_lost_labels_all_levels_get_the_same_classes():

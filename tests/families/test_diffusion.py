@@ -37,6 +37,7 @@ from genlab.solvers import (
     DDIM,
     Ancestral,
     ClassifierFreeGuidance,
+    ClassifierGuidance,
     EDMStochastic,
     Euler,
     EulerMaruyama,
@@ -317,6 +318,30 @@ def test_protocol_counts_evaluations_of_networks_under_all_guidance():
     condition, rng = Condition(label=torch.arange(3)), RandomStreams(0, 3)
     plain = digits_model(solver=Euler(4)).sample(3, condition=condition, rng=rng)
     assert (model.sample(3, condition=condition, rng=rng) - plain).abs().max() > 1e-4
+
+
+class EvenClassifier:
+    """A classifier on the linear path, of as many classes as digits."""
+
+    path = LinearPath()
+
+    def log_prob_of(self, x_t, t, condition):
+        return x_t.flatten(1)[:, 0] * condition.label
+
+
+def test_a_classifier_over_guidance_by_the_condition_passes_the_condition_on():
+    for inner in ({"guidance_scale": 5.0}, {"guidance": [IntervalGuidance(ClassifierFreeGuidance(5.0))]}):
+        outer = [*inner.pop("guidance", []), ClassifierGuidance(EvenClassifier())]
+        with pytest.raises(UserError, match="conditional: got False, expected True over a guidance"):
+            digits_model(**inner, guidance=outer)
+    made = [
+        digits_model(guidance_scale=scale, guidance=[ClassifierGuidance(EvenClassifier(), conditional=True)])
+        for scale in (1.0, 5.0)
+    ]
+    condition, rng = Condition(label=torch.arange(3)), RandomStreams(0, 3)
+    one, five = (model.sample(3, condition=condition, rng=rng) for model in made)
+    assert (one - five).abs().max() > 1e-3
+    assert [model.sampling_protocol()["nfe"] for model in made] == [2 * 39, 3 * 39]
 
 
 def test_log_likelihoods_are_those_of_the_learned_gaussian():

@@ -8,7 +8,7 @@ import torch
 from genlab.core import Condition, DataSpec, ModalitySpec, RandomStreams, UserError
 from genlab.families import Diffusion
 from genlab.networks import UNet
-from genlab.solvers import Euler
+from genlab.solvers import ClassifierFreeGuidance, Euler, IntervalGuidance
 
 SPEC = DataSpec(
     "all",
@@ -92,8 +92,11 @@ def test_guidance_needs_a_kind_that_is_sometimes_lost():
         model(label_dropout={"image": 0.0}, guidance_scale=2.0)
 
 
-def test_guidance_keeps_what_training_never_loses():
-    diffusion = model(label_dropout={"label": 0.1}, guidance_scale=0.0)
+@pytest.mark.parametrize(
+    "guidance", [{"guidance_scale": 0.0}, {"guidance": [IntervalGuidance(ClassifierFreeGuidance(0.0))]}]
+)
+def test_guidance_keeps_what_training_never_loses(guidance):
+    diffusion = model(label_dropout={"label": 0.1}, **guidance)
     for parameter in diffusion.network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     condition, x, t = diffusion.condition_of(batch()), batch()["image"], torch.full((4,), 0.5)

@@ -84,6 +84,16 @@ def test_learns_the_conditional_expectation_of_gaussian_data():
     assert abs(weight.item() - expected) < 0.01
 
 
+@pytest.mark.parametrize("weighting", [OwnSpace(), NoiseSpace(), MinSNR(), P2(), EDM(0.7)])
+def test_weights_at_the_ends_of_a_path_are_their_limits(weighting):
+    """t = 0 and t = 1 occur in training: uniform numbers round to 1, and the sigmoid saturates."""
+    near, ends = torch.tensor([1e-9, 1 - 1e-9], dtype=torch.float64), torch.tensor([0.0, 1.0])
+    at_ends = weighting(LinearPath(), VelocityPrediction(), ends)
+    assert at_ends.isfinite().all()
+    limits = weighting(LinearPath(), VelocityPrediction(), near)
+    torch.testing.assert_close(at_ends.double(), limits, rtol=1e-6, atol=1e-6)
+
+
 def test_refuses_a_negative_gamma():
     with pytest.raises(UserError, match="gamma"):
         MinSNR(gamma=-1)
@@ -124,6 +134,8 @@ def test_learned_uncertainty_stands_the_ends_of_a_path_and_mixed_precision():
     torch.nn.init.normal_(weighting.linear.weight)
     u = weighting.log_loss(LinearPath(), t)
     assert u.isfinite().all()
+    loss = weighting.loss(torch.ones(3), LinearPath(), VelocityPrediction(), t)
+    assert loss.isfinite().all()
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(weighting.log_loss(LinearPath(), t), u)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genlab.core import UserError
+from genlab.core import DataSpec, UserError
 from genlab.objectives import Denoising, ImplicitScoreMatching, NoiseSpace, OwnSpace, SlicedScoreMatching
 from genlab.objectives.score_matching import exact_divergence, projected_divergence
 from genlab.probability import (
@@ -108,6 +108,18 @@ def test_validation_without_gradients_is_possible():
             Denoiser(lambda x, t, c: net(x), PATH, ScorePrediction()), torch.randn(8, 2)
         )
     assert loss.isfinite().all()
+
+
+@pytest.mark.parametrize("objective", [ImplicitScoreMatching(weighting=OwnSpace()), SlicedScoreMatching()])
+@pytest.mark.parametrize(
+    ("path", "end"), [(LinearPath(0.0, 0.9), "t_min=0.0"), (LinearPath(0.1, 1.0), "t_max=1.0")]
+)
+def test_refuses_a_path_at_whose_ends_the_score_is_not_finite(objective, path, end):
+    with pytest.raises(UserError, match=f"{end}.*, expected a path with a finite score.* inwards") as error:
+        objective.prepare(DataSpec(), path, VelocityPrediction())
+    assert "\n" not in str(error.value)
+    objective.prepare(DataSpec(), LinearPath(1e-3, 0.999), VelocityPrediction())
+    objective.prepare(DataSpec(), LinearBetaPath(), NoisePrediction())
 
 
 def test_refuses_settings_out_of_range():

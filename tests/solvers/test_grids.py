@@ -3,9 +3,18 @@
 import pytest
 import torch
 
-from genlab.core import UserError
-from genlab.probability import CosinePath, EDMPath, LinearBetaPath, LinearPath, SubVPPath, VEPath
-from genlab.solvers import CosineGrid, GivenGrid, KarrasGrid, LogSNRGrid, PowerGrid, ShiftedGrid
+from genlab.core import RandomStreams, UserError
+from genlab.probability import (
+    CosinePath,
+    EDMPath,
+    EightGaussians,
+    ExactDenoiser,
+    LinearBetaPath,
+    LinearPath,
+    SubVPPath,
+    VEPath,
+)
+from genlab.solvers import CosineGrid, GivenGrid, Heun, KarrasGrid, LogSNRGrid, PowerGrid, ShiftedGrid
 
 PATHS = [
     LinearPath(),
@@ -55,6 +64,24 @@ def test_shift_multiplies_the_noise_level_of_the_linear_path():
     path = LinearPath()
     plain, shifted = PowerGrid().times(path, 10)[1:-1], ShiftedGrid(2.5).times(path, 10)[1:-1]
     torch.testing.assert_close(path.noise_level(shifted), 2.5 * path.noise_level(plain))
+
+
+def test_walks_begin_with_noise_alone_or_are_refused():
+    """x_t is drawn as noise of the first time's level: in the middle of a path that would be silently wrong."""
+
+    def first(solver, path):
+        return next(solver.states(ExactDenoiser(EightGaussians(), path), (2,), rng=RandomStreams(0, 4000)))
+
+    path, middle = EDMPath(), Heun(2, GivenGrid([0.3, 0.1, 0.0]))
+    assert float(first(Heun(8, KarrasGrid(sigma_max=5.0)), path).std()) == pytest.approx(5.0, rel=0.03)
+    for act in (middle.check, lambda path: first(middle, path)):
+        with pytest.raises(UserError, match=r"a first time of 0\.3, where sigma / alpha is 0\.429") as error:
+            act(LinearPath(1e-3))
+        assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match=r"grid: got .a first time"):
+        Heun(8, KarrasGrid(sigma_max=1.0)).check(path)
+    # A path whose own end has little noise is its author's choice, not the grid's.
+    Heun(8, KarrasGrid()).check(EDMPath(sigma_max=1.0))
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,13 @@ def test_classifier_guidance_at_pure_noise_is_none():
     torch.testing.assert_close(guided.x_0, exact(x_t, t).x_0)
 
 
+def test_a_classifier_does_not_guide_what_has_lost_its_label():
+    path = LinearPath()
+    exact, (x_t, t) = ExactDenoiser(MIXTURE, path), asked(path)
+    guided = ClassifierGuidance(ExactClassifier(path), 3.0)(exact)(x_t, t, LABELS.null())
+    torch.testing.assert_close(guided.eps, exact(x_t, t).eps)
+
+
 def test_autoguidance_extrapolates_from_the_weaker_model():
     path = CosinePath()
     strong, weak = ExactDenoiser(MIXTURE, path), ExactDenoiser(EightGaussians(), path)
@@ -235,6 +242,12 @@ def test_evaluations_of_networks_are_counted_through_compositions():
                 Guidable(LinearPath(), has_score=False)
             ),
             "guidance: got 'ClassifierGuidance', expected a model with a score.*; use classifier-free guidance",
+        ),
+        (
+            lambda: ClassifierGuidance(ExactClassifier(LinearPath())).check(
+                Guidable(LinearPath(), told=True)
+            ),
+            "conditional: got False, expected True over a guidance that works by the condition",
         ),
         (lambda: IntervalGuidance(ClassifierFreeGuidance(2.0), 2.0, 1.0), "low, high: got"),
         (lambda: DynamicThresholding(1.5), "quantile: got 1.5"),

@@ -17,7 +17,16 @@ from genlab.probability import (
     SubVPPath,
     VEPath,
 )
-from genlab.solvers import Ancestral, DormandPrince, DPMSolverPP, Euler, Heun, KarrasGrid, LogSNRGrid
+from genlab.solvers import (
+    Ancestral,
+    DormandPrince,
+    DPMSolverPP,
+    Euler,
+    GivenGrid,
+    Heun,
+    KarrasGrid,
+    LogSNRGrid,
+)
 from genlab.solvers.dequantisation import UniformDequantisation, VariationalDequantisation
 from genlab.solvers.likelihood import dequantised_log_prob, flow_log_prob
 
@@ -51,6 +60,27 @@ def test_fixed_steps_on_a_grid_that_ends_at_t_min():
         assert times[-1] == EDMPath().t_min
         assert (times.diff() < 0).all()
         assert len(times) == 10
+
+
+def test_a_grid_that_begins_at_less_noise_has_the_prior_of_that_noise():
+    path = EDMPath()
+    denoiser = ExactDenoiser(MIXTURE, path)
+    answer = flow_log_prob(denoiser, DATA[:50], solver=Heun(150, KarrasGrid(sigma_max=5.0)), trace="exact")
+    end = torch.full((50,), 5.0 / 80, dtype=torch.float64)
+    mismatch = denoiser.log_prob(answer.latent, end) - answer.log_prior
+    truth = float(MIXTURE.log_prob(DATA[:50]).mean())
+    assert float((answer.nats + mismatch).mean()) == pytest.approx(truth, abs=0.01)
+    assert abs(float(mismatch.mean())) < 0.05
+
+
+def test_a_grid_that_begins_among_data_has_no_likelihood():
+    with pytest.raises(UserError, match=r"grid: got .a first time of 0\.3, where sigma / alpha is 0\.429"):
+        flow_log_prob(
+            ExactDenoiser(MIXTURE, LinearPath(1e-3)),
+            DATA[:5],
+            solver=Heun(2, GivenGrid([0.3, 0.1, 0.0])),
+            trace="exact",
+        )
 
 
 def test_hutchinsons_estimate_is_unbiased():

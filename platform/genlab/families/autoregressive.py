@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genlab.core import Condition, DataSpec, LogProb, RandomStreams
 from genlab.families.base import GenerativeModel, NetworkFactory, OptimizerFactory
-from genlab.families.requests import Dropout, check_dropout, check_guided
+from genlab.families.requests import Dropout, check_dropout, check_guided, droppable
 from genlab.families.schedules import Schedule
 from genlab.families.token_view import TokenView
 from genlab.networks import TokenTransformer
@@ -99,13 +99,17 @@ class Autoregressive(GenerativeModel):
             solver: other than the model's own decoding.
 
         Raises:
-            UserError: rng or the condition are for another number of samples, or the model is unconditional.
+            UserError: rng or the condition are for another number of samples, the model is unconditional, or the solver
+                guides away from a condition that training never loses.
         """
         self.check_request(num_samples, condition, rng)
+        decoding = solver or self.decoding
+        check_guided(decoding.guidance_scale, self.conditions, self.label_dropout)
         rng = rng.to(self.device)
         condition = self.condition_or_drawn(condition, rng, self.label_dropout)
         with self.evaluating():
-            return self.view.data((solver or self.decoding)(self.network, condition=condition, rng=rng))
+            lost = droppable(self.conditions, self.label_dropout)
+            return self.view.data(decoding(self.network, condition=condition, rng=rng, droppable=lost))
 
     def sampling_protocol(self) -> dict[str, object]:
         """The decoding's, and its evaluations of the network: one per token, two under guidance."""

@@ -2,13 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from genlab.core import DataSpec, require
 from genlab.families.base import GenerativeModel, OptimizerFactory
-from genlab.families.requests import Dropout, dropout_of
+from genlab.families.requests import Dropout, droppable
 from genlab.families.schedules import Schedule
 from genlab.probability import Denoises, GaussianPath
 from genlab.solvers import ClampedData, ClassifierFreeGuidance, Guidable, Guidance
@@ -79,11 +80,11 @@ class GuidedModel(GenerativeModel):
         """
         scale = self.guidance_scale if scale is None else scale
         clamped = [] if self.clamp is None else [ClampedData(self.clamp)]
-        # A kind that training never loses has no null to guide away from.
-        droppable = [kind for kind in self._own_conditions if dropout_of(kind, self.label_dropout) > 0]
-        ours = Guidable(self.path, droppable, self.has_score, self.spec, tuple(self._own_conditions))
+        kinds = tuple(self._own_conditions)
+        ours = Guidable(self.path, droppable(kinds, self.label_dropout), self.has_score, self.spec, kinds)
         denoiser = self.denoiser
-        for guidance in (ClassifierFreeGuidance(scale, droppable), *self.guidance, *clamped):
+        for guidance in (ClassifierFreeGuidance(scale), *self.guidance, *clamped):
             guidance.check(ours)
-            denoiser = guidance(denoiser)
+            ours = replace(ours, told=ours.told or guidance.needs_condition)
+            denoiser = guidance.of(ours)(denoiser)
         return denoiser

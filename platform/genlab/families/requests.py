@@ -31,13 +31,22 @@ def dropout_of(kind: str, dropout: Dropout) -> float:
     return dropout.get(kind, 0.0) if isinstance(dropout, dict) else dropout
 
 
+def droppable(kinds: Sequence[str], dropout: Dropout) -> tuple[str, ...]:
+    """The kinds of condition that training at times loses; another has no null to guide away from.
+
+    >>> droppable(["label", "image"], {"label": 0.1})
+    ('label',)
+    """
+    return tuple(kind for kind in kinds if dropout_of(kind, dropout) > 0)
+
+
 def check_guided(scale: float, kinds: Sequence[str], dropout: Dropout) -> None:
     """Refuse guidance where training never loses a condition, so that there is no null to guide away from.
 
     Raises:
         UserError: naming `guidance_scale`.
     """
-    ok = scale == 1 or any(dropout_of(kind, dropout) > 0 for kind in kinds)
+    ok = scale == 1 or bool(droppable(kinds, dropout))
     expected = "1 for a model whose conditions training never loses"
     require(ok, "guidance_scale", scale, expected, "train with label_dropout=0.1")
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from genlab.core import Condition, expand_like, mean_per_sample, require, sum_per_sample
+from genlab.core import Condition, DataSpec, expand_like, mean_per_sample, require, sum_per_sample
 from genlab.objectives.denoising import DenoiserObjective
 from genlab.objectives.weightings import NoiseSpace, Weighting
 from genlab.probability import Denoiser, GaussianPath, Prediction, TimeDistribution, UniformTime
@@ -24,12 +24,29 @@ class ScoreMatching(DenoiserObjective):
     Args:
         weighting: w; None is `NoiseSpace`.
         times: distribution of t.
+
+    Raises:
+        UserError: in `prepare`, a path at whose ends the score or its weight is not finite.
     """
 
     def __init__(self, weighting: Weighting | None = None, times: TimeDistribution | None = None):
         super().__init__()
         self.weighting = weighting or NoiseSpace()
         self.times = times or UniformTime()
+
+    def prepare(self, spec: DataSpec, path: GaussianPath, prediction: Prediction) -> None:
+        name, expected = (
+            type(self).__name__,
+            "a path with a finite score and a finite weight of it at both ends",
+        )
+        for end in ("t_min", "t_max"):
+            t = torch.tensor([getattr(path, end)], dtype=torch.float64)
+            finite = float(path.sigma(t)) > 0 and bool(self._weight(path, prediction, t).isfinite())
+            got = f"{name} on {type(path).__name__}({end}={t.item()})"
+            remedy = (
+                f"move path.init_args.{end} inwards, to {'1e-3' if end == 't_min' else '0.999'} for example"
+            )
+            require(finite, "objective", got, expected, remedy)
 
     @abstractmethod
     def integrand(self, score: Tensor, x_t: Tensor) -> Tensor:

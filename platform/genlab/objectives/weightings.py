@@ -119,3 +119,8 @@ class EDM(NoiseSpace):
 
     def of_log_snr(self, log_snr: Tensor) -> Tensor:
         return 1 + torch.exp(-log_snr) / self.sigma_data**2
+
+    def forward(self, path: GaussianPath, prediction: Prediction, t: Tensor) -> Tensor:
+        # alpha^2 f(lambda) without a quotient: f is infinite where alpha is 0, as at the end of the linear path.
+        variance = path.alpha(t) ** 2 + (path.sigma(t) / self.sigma_data) ** 2
+        return variance / prediction.determinant(path, t) ** 2

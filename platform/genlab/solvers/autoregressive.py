@@ -1,6 +1,7 @@
 """Autoregressive decoding: tokens drawn one after another."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -47,14 +48,26 @@ class AutoregressiveDecoding:
         self.guidance_scale, self.cached = guidance_scale, cached
 
     def __call__(
-        self, network: TokenNetwork, *, condition: Condition | None = None, rng: RandomStreams
+        self,
+        network: TokenNetwork,
+        *,
+        condition: Condition | None = None,
+        rng: RandomStreams,
+        droppable: Sequence[str] = (),
     ) -> Tensor:
-        """Tokens (len(rng), L) int64, from the network in the mode that it is in."""
+        """Tokens (len(rng), L) int64, from the network in the mode that it is in.
+
+        Args:
+            network: of the tokens.
+            condition: of the samples.
+            rng: one stream per sample.
+            droppable: kinds of condition that guidance leads away from the loss of; none named is all of them.
+        """
         num, length = len(rng), math.prod(network.grid)
         uniforms = rng.uniform((length,))
         guided = self.guidance_scale != 1 and condition is not None
         if guided:
-            condition = Condition.cat([condition, condition.null()])
+            condition = Condition.cat([condition, condition.null(*droppable)])
         with torch.inference_mode():
             walk = self._cached if self.cached else self._anew
             tokens = walk(network, condition, uniforms, 2 if guided else 1)

@@ -19,13 +19,18 @@ class ClassifierFreeGuidance(Guidance):
 
     Args:
         scale: any number.
-        kinds: of condition that the unconditional estimate lacks; none named is all of them.
+        kinds: of condition that the unconditional estimate lacks; none named is all of them, and of a model under
+            `of` all that its training drops, since it knows no null of others.
 
     Source: Ho and Salimans 2022, eq. 6.
     """
 
     def __init__(self, scale: float, kinds: Sequence[str] = ()):
         self.scale, self.kinds = scale, tuple(kinds)
+
+    @property
+    def needs_condition(self) -> bool:
+        return self.scale != 1
 
     def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
         if condition is None or self.scale == 1:
@@ -39,6 +44,9 @@ class ClassifierFreeGuidance(Guidance):
 
     def evaluations(self, denoiser: Denoises, t: float) -> int:
         return evaluations(denoiser, t) * (1 if self.scale == 1 else 2)
+
+    def of(self, model: Guidable) -> "ClassifierFreeGuidance":
+        return self if self.kinds else ClassifierFreeGuidance(self.scale, model.droppable)
 
     def check(self, model: Guidable) -> None:
         able = bool(model.droppable) and set(self.kinds) <= set(model.droppable)

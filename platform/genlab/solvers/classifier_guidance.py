@@ -27,16 +27,17 @@ class ClassifierGuidance(Guidance):
 
     With an unconditional denoiser and scale = 1 this samples from p(x | y) by Bayes' rule; more sharpens p(y | x).
     In the terms of classifier-free guidance, the implied classifier p(x_t | y) / p(x_t) has the same scale. Where
-    alpha is 0, x_t holds nothing of y and is not guided.
+    alpha is 0, x_t holds nothing of y and is not guided; nor is a sample that lost its label.
 
     Args:
         classifier: with the path on which it was trained; in a config, a `Frozen` that names its run.
         scale: of the gradient, the paper's s.
-        conditional: whether the denoiser, too, is given the condition.
+        conditional: whether the denoiser, too, is given the condition; it must be where the denoiser is under guidance
+            by the condition itself, classifier-free for example.
 
     Raises:
         UserError: a negative scale, a `Frozen` of what is no classifier; from `check`, a classifier of other data or
-            on another path, or a model that has no score to add to.
+            on another path, a model that has no score to add to, or `conditional` off over a guidance that needs it.
 
     Source: Dhariwal and Nichol 2021, algorithm 2 and eq. 14.
     """
@@ -52,13 +53,18 @@ class ClassifierGuidance(Guidance):
         require(able, "classifier", name, "a classifier of noisy data", remedy)
         self.classifier, self.scale, self.conditional = model, scale, conditional
 
+    @property
+    def needs_condition(self) -> bool:
+        return self.scale != 0
+
     def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
         estimate = denoiser(x_t, t, condition if self.conditional else None)
         if condition is None or self.scale == 0:
             return estimate
         gradient = self.scale * self.gradient(x_t, t, condition)
         alpha, sigma = (expand_like(k, x_t) for k in (denoiser.path.alpha(t), denoiser.path.sigma(t)))
-        gradient = torch.where(alpha > 0, gradient, torch.zeros_like(gradient))
+        guided = (alpha > 0) & expand_like(condition.kept("label"), x_t)
+        gradient = torch.where(guided, gradient, torch.zeros_like(gradient))
         x_0 = estimate.x_0 + sigma**2 / alpha.clamp(min=1e-12) * gradient
         return replace(estimate, x_0=x_0, eps=estimate.eps - sigma * gradient)
 
@@ -79,6 +85,9 @@ class ClassifierGuidance(Guidance):
             require(ours == theirs, "classifier", theirs, same, "train it on the model's data")
         model.require_path("classifier", self.classifier.path)
         model.require_score(self)
+        expected = "True over a guidance that works by the condition, which would do nothing without"
+        remedy = "set conditional to true, or guidance_scale to 1"
+        require(self.conditional or not model.told, "conditional", False, expected, remedy)
 
     def protocol(self) -> dict[str, object]:
         digests = {"classifier": self.guides[0].digest} if self.guides else {}

@@ -10,6 +10,10 @@ from torch import Tensor
 from genlab.core import invalid, require
 from genlab.probability import GaussianPath
 
+START = (
+    3.0  # the noise level from which noise alone passes for x_t: data of variance 1 are a tenth of it there
+)
+
 
 class TimeGrid(ABC):
     """Where a solver evaluates: num_steps + 1 falling times to 0, the others between the path's t_max and t_min."""
@@ -32,6 +36,23 @@ class TimeGrid(ABC):
             most, least = path.t_max, path.t_min
             expected = f"num_steps + 1 times that fall from at most {most:g} to 0, none in (0, {least:g})"
             raise invalid("grid", got, expected, "change its arguments, or the path's t_min and t_max")
+        return times
+
+    def from_noise(self, path: GaussianPath, num_steps: int) -> Tensor:
+        """`times` for a walk whose first x_t is drawn as noise alone, N(0, sigma^2) of the first time.
+
+        Raises:
+            UserError: as `times`; the first time is before the path's end, and the noise level there below 3, where
+                x_t is still made of data.
+        """
+        times = self.times(path, num_steps)
+        level = float(path.noise_level(times[0]))
+        got = f"a first time of {float(times[0]):.4g}, where sigma / alpha is {level:.3g}"
+        expected = (
+            f"t_max = {path.t_max:g}, or noise of {START:g} and more, since walks begin with noise alone"
+        )
+        remedy = "begin the grid there, by its sigma_max or its first time"
+        require(level >= START or times[0] >= path.t_max * (1 - 1e-6), "grid", got, expected, remedy)
         return times
 
     def protocol(self) -> dict[str, object]:

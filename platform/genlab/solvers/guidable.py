@@ -17,6 +17,7 @@ class Guidable:
         has_score: whether -eps / sigma is the score of x_t, as it is where noise does not depend on the data.
         spec: of its data; None where that is not known, as of a denoiser by itself.
         conditions: kinds that its network takes.
+        told: whether a guidance within this one works by the condition, which has to reach it.
     """
 
     path: GaussianPath
@@ -24,6 +25,7 @@ class Guidable:
     has_score: bool = True
     spec: DataSpec | None = None
     conditions: tuple[str, ...] = ()
+    told: bool = False
 
     def require_path(self, argument: str, got: GaussianPath) -> None:
         """Refuse a guide on another path.

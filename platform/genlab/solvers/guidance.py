@@ -31,6 +31,11 @@ class Guidance(ABC):
         """The guided denoiser."""
         return Guided(denoiser, self)
 
+    @property
+    def needs_condition(self) -> bool:
+        """Whether it does nothing without a condition."""
+        return False
+
     @abstractmethod
     def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
         """Guided estimates at x_t (B, ...), t (B,)."""
@@ -38,6 +43,10 @@ class Guidance(ABC):
     def evaluations(self, denoiser: Denoises, t: float) -> int:
         """Evaluations of networks that one call with a condition at time t costs per sample."""
         return evaluations(denoiser, t)
+
+    def of(self, model: Guidable) -> "Guidance":
+        """This guidance for one model, with what it leaves open taken from there."""
+        return self
 
     def check(self, model: Guidable) -> None:  # noqa: B027
         """Refuse a model that can't be guided so.

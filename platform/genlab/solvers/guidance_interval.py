@@ -32,6 +32,10 @@ class IntervalGuidance(Guidance):
         self.guidance, self.low, self.high = guidance, low, high
         self.conditions, self.guides = guidance.conditions, guidance.guides
 
+    @property
+    def needs_condition(self) -> bool:
+        return self.guidance.needs_condition
+
     def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
         level = denoiser.path.noise_level(t.double())
         inside = (level > self.low) & (level <= self.high)
@@ -48,6 +52,9 @@ class IntervalGuidance(Guidance):
         level = float(denoiser.path.noise_level(torch.tensor(t, dtype=torch.float64)))
         inside = self.low < level <= self.high
         return self.guidance.evaluations(denoiser, t) if inside else evaluations(denoiser, t)
+
+    def of(self, model: Guidable) -> "IntervalGuidance":
+        return IntervalGuidance(self.guidance.of(model), self.low, self.high)
 
     def check(self, model: Guidable) -> None:
         self.guidance.check(model)

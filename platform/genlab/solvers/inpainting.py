@@ -55,7 +55,7 @@ def inpaint(
     require(jump > 0, "jump", jump, "at least 1", "the paper's is 10")
     solver, path = solver or Ancestral(100), denoiser.path
     rng = rng.to(x.device)
-    times = solver.grid.times(path, solver.num_steps).tolist()
+    times = solver.grid.from_noise(path, solver.num_steps).tolist()
     known = known.to(x.device).expand_as(x)
 
     def noise() -> Tensor:

@@ -21,8 +21,9 @@ class FlowLikelihood:
     """Log-densities and what they are made of: nats = log_prior + log_volume, each (B,).
 
     Args:
-        log_prior: log N(x_T; 0, sigma(t_max)^2) at the flow's end; the law of x_T has the data's variance
-            alpha(t_max)^2 beside it, which is nothing on paths to pure noise and a mismatch on the others (VE, EDM).
+        log_prior: log N(x_T; 0, sigma(T)^2) at the flow's end, where samples begin, T the first time of the solver's
+            grid; the law of x_T has the data's variance alpha(T)^2 beside it, which is nothing on paths to pure noise
+            and a mismatch on the others (VE, EDM) and on grids that begin at less noise.
         log_volume: the integral of the drift's divergence, by which densities grow towards the data.
         latent: x_T, (B, ...).
         evaluations: of the denoiser, (B,).
@@ -51,12 +52,13 @@ def flow_log_prob(
 ) -> FlowLikelihood:
     """log p(x) in nats of the density that the probability-flow ODE's solution has, exact but for the solver.
 
-    log p(x) = log N(x_T; 0, sigma(t_max)^2) + int_{t_min}^{t_max} div f(x_t, t) dt,  dx_t / dt = f,  x_{t_min} = x
+    log p(x) = log N(x_T; 0, sigma(T)^2) + int_{t_min}^T div f(x_t, t) dt,  dx_t / dt = f,  x_{t_min} = x
 
     Args:
         denoiser: of the model, guided or not.
         x: data, (B, ...).
-        solver: of the ODE, adaptive or of fixed steps; None is Dormand-Prince with a tolerance of 1e-5.
+        solver: of the ODE, adaptive or of fixed steps, whose grid begins at T; None is Dormand-Prince with a tolerance
+            of 1e-5, from t_max.
         trace: "hutchinson" estimates the divergence, without bias, by v^T J v with random signs v, which stay the
             same along a trajectory; "exact" needs as many backward passes as x has dimensions.
         num_probes: vectors v per sample.
@@ -64,7 +66,8 @@ def flow_log_prob(
         rng: for v, one stream per sample.
 
     Raises:
-        UserError: a solver that is none of ODEs, or a random trace without streams.
+        UserError: a solver that is none of ODEs, a grid that begins where x_t is not noise alone, or a random trace
+            without streams.
 
     Source: Song et al. 2021, eq. 39-40; Chen et al. 2018; Grathwohl et al. 2019 for the estimate.
 
@@ -82,9 +85,10 @@ def flow_log_prob(
     probes = [_signs(x, rng) for _ in range(num_probes)] if random else None
     field = with_divergence(flow_field(denoiser, condition), x.shape[1:], probes)
     y = torch.cat([x.flatten(1), x.new_zeros(len(x), 1)], 1)
-    y, evaluations = solver.integrate(field, y, solver.flow_times(denoiser.path).flip(0))
+    times = solver.flow_times(denoiser.path).flip(0)
+    y, evaluations = solver.integrate(field, y, times)
     latent = y[:, :-1].reshape(x.shape)
-    sigma = float(denoiser.path.sigma(torch.tensor(denoiser.path.t_max, dtype=torch.float64)))
+    sigma = float(denoiser.path.sigma(times[-1]))
     z = latent.double() / sigma
     log_prior = sum_per_sample(-(z**2 + math.log(2 * math.pi)) / 2 - math.log(sigma))
     return FlowLikelihood(log_prior, y[:, -1].double(), latent, evaluations)

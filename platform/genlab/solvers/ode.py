@@ -48,8 +48,8 @@ class FlowSolver(Solver):
         )
 
     def flow_times(self, path: GaussianPath) -> Tensor:
-        """The grid from t_max to t_min, without the last step's jump to 0: float64, falling."""
-        times = self.grid.times(path, self.num_steps)
+        """The grid from noise to t_min, without the last step's jump to 0: float64, falling."""
+        times = self.grid.from_noise(path, self.num_steps)
         inner = times[:-1][times[:-1] > path.t_min]
         return torch.cat([inner, times.new_tensor([path.t_min])])
 

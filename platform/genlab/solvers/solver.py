@@ -42,12 +42,12 @@ class Solver(ABC):
         return self.num_steps
 
     def check(self, path: GaussianPath) -> None:
-        """Refuse a path on which the grid can't be laid.
+        """Refuse a path on which the grid can't be laid, or begins where x_t is not noise alone.
 
         Raises:
             UserError: from the grid.
         """
-        self.grid.times(path, self.num_steps)
+        self.grid.from_noise(path, self.num_steps)
 
     @abstractmethod
     def step(
@@ -69,8 +69,11 @@ class Solver(ABC):
         condition: Condition | None = None,
         rng: RandomStreams,
     ) -> Iterator[Tensor]:
-        """The num_steps + 1 states from noise to data, each (len(rng), *shape)."""
-        times = self.grid.times(denoiser.path, self.num_steps)
+        """The num_steps + 1 states from noise to data, each (len(rng), *shape).
+
+        The first is drawn from N(0, sigma(t)^2), t the grid's first time.
+        """
+        times = self.grid.from_noise(denoiser.path, self.num_steps)
         x = denoiser.path.sigma(times[0]).float().to(rng.device) * rng.normal(shape)
         yield x
         yield from self.walk(denoiser, x, times, condition=condition, rng=rng)
