@@ -25,7 +25,6 @@ DIGITS = {
 }  # one of each family
 RECONSTRUCT = ("vae",)
 EIGHT = [config for config in CONFIGS if re.search("mnist|cifar", config.stem)]
-COSTED = [config for config in CONFIGS if config.parent.name != "token_prior"]  # those do not all say it yet
 
 
 def name_of(config: Path) -> str:
@@ -116,7 +115,7 @@ def test_header_says_what_it_is(config: Path):
         assert len([line for line in header if re.match(rf"# {key}: \S+", line)]) == 1, key
 
 
-@pytest.mark.parametrize("config", COSTED, ids=name_of)
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
 def test_header_says_on_what_it_trains_and_at_what_cost(config: Path):
     """The time on CPUs, as expected or as it was; the images that a GPU sees."""
     header = " ".join(line.strip("# ") for line in config.read_text().splitlines() if line.startswith("#"))
