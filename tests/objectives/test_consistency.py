@@ -156,6 +156,12 @@ def test_refusals():
     objective = ConsistencyDistillation(levels, Frozen(model=Teacher(LinearPath())))
     with pytest.raises(UserError, match=r"teacher: got .*LinearPath.* own path"):
         objective.prepare(SPEC, *PATHS[0])
+    other = Teacher(EDMPath())
+    other.spec = DataSpec("another", SPEC.modalities)
+    with pytest.raises(
+        UserError, match=r"teacher: got 'a model of another \(2,\)', expected one of gaussian"
+    ):
+        ConsistencyDistillation(levels, Frozen(model=other)).prepare(SPEC, *PATHS[0])
     objective = ConsistencyDistillation(levels, Frozen(model=nn.Linear(1, 1)))
     with pytest.raises(UserError, match="teacher: got 'Linear', expected a diffusion model"):
         objective.prepare(SPEC, *PATHS[1])

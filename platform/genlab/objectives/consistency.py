@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, DataSpec, Frozen, expand_like, require
+from genlab.core import Condition, DataSpec, Frozen, expand_like, require, require_same_data
 from genlab.objectives.denoising import DenoiserObjective
 from genlab.objectives.discretisation import Discretisation
 from genlab.probability import Denoiser, Denoises, GaussianPath, Prediction
@@ -129,8 +129,7 @@ class ConsistencyDistillation(Consistency):
         model = self.teacher.model
         name = type(model).__name__
         require(hasattr(model, "guided"), "teacher", name, "a diffusion model", "pass another run")
-        remedy = "pass a run on the same data"
-        require(model.spec.shape == spec.shape, "teacher", model.spec.shape, f"data of {spec.shape}", remedy)
+        require_same_data("teacher", model.spec, spec, classes=True)
         theirs, ours = model.path.protocol(), path.protocol()
         require(theirs == ours, "teacher", theirs, f"the model's own path, {ours}", "give both the same path")
 
