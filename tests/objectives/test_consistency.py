@@ -1,5 +1,8 @@
 """Consistency: the grid of levels, what an exact consistency function loses, what it samples, refusals."""
 
+from functools import partial
+
+import lightning.pytorch as pl
 import pytest
 import torch
 from torch import nn
@@ -79,6 +82,7 @@ def test_levels_are_neighbours_that_get_finer():
         i = (u - 0.002 ** (1 / 7)) / (80 ** (1 / 7) - 0.002 ** (1 / 7)) * counts[-1]
         assert torch.allclose(i, i.round(), atol=1e-3)
         assert torch.allclose(i[1] - i[0], torch.ones(512), atol=1e-3)
+        levels.count_step()
     assert counts == [2, 2, 4, 4, 8, 8, 16, 16, 16, 16]
     levels.eval()
     levels(4)
@@ -86,6 +90,17 @@ def test_levels_are_neighbours_that_get_finer():
     again = Discretisation(total=8, first=2, last=16)
     again.load_state_dict(levels.state_dict())
     assert again.batches == 10
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_steps_are_counted_and_not_the_batches_that_they_accumulate(parts):
+    objective = ConsistencyTraining(Discretisation(total=4, first=2, last=4))
+    model = Diffusion(SPEC, partial(MLP, width=8), objective=objective, solver=MultistepConsistency(1))
+    trainer = pl.Trainer(
+        accelerator="cpu", max_steps=4, accumulate_grad_batches=parts, logger=False, barebones=True
+    )
+    trainer.fit(model, torch.utils.data.DataLoader([{"vector": torch.zeros(2)}] * 24, batch_size=2))
+    assert (trainer.global_step, int(objective.levels.batches)) == (4, 4)
 
 
 def test_levels_have_the_probabilities_of_the_paper():
@@ -207,6 +222,7 @@ def test_one_step_samples_eight_gaussians(kind: str):
         model.losses("train", batch)["loss"].backward()
         nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
         optimizer.step()
+        model.on_before_optimizer_step(optimizer)
         decay.step()
     floor = sliced_wasserstein(density.sample(2000), real)
     assert untrained > 0.5
