@@ -16,6 +16,7 @@ from genlab.solvers.grids import CosineGrid, GivenGrid, PowerGrid, TimeGrid
 from genlab.solvers.guidable import Guidable
 from genlab.solvers.guidance import Guidance, Guided
 from genlab.solvers.guidance_interval import IntervalGuidance
+from genlab.solvers.heun_step import heun_step
 from genlab.solvers.image_to_image import image_to_image
 from genlab.solvers.inpainting import inpaint
 from genlab.solvers.inversion import generate, interpolate, invert
@@ -68,6 +69,7 @@ __all__ = [
     "evaluation_times",
     "flow_log_prob",
     "generate",
+    "heun_step",
     "image_to_image",
     "inpaint",
     "interpolate",
