@@ -68,6 +68,13 @@ FAULTS = {
         (["--data=MNIST", "--model.network.multipliers=[1,2,2,2]"], "expected 1 to 3 for images of 28x28"),
         (["--model.network=DiT", "--model.network.patch_size=3"], "patch_size: got 3, expected a divisor"),
     ],
+    "a size of nothing": [
+        (["--model.network.num_blocks=0"], "num_blocks: got 0, expected at least 1"),
+        (["--model.network.channels=0"], "channels: got 0, expected at least 1"),
+        (["--model.network=DiT", "--model.network.depth=0"], "depth: got 0, expected at least 1"),
+        (["--model.network=DiT", "--model.network.width=0"], "width: got 0, expected at least 1"),
+        (["--model.network=EDM2UNet", "--model.network.channels=0"], "channels: got 0, expected at least 1"),
+    ],
     "counts of steps": [
         (["--model.solver.num_steps=0"], "num_steps: got 0, expected a positive number of steps"),
         (["--model.solver.num_steps=-3"], "num_steps: got -3"),

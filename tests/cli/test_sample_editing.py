@@ -181,5 +181,5 @@ def test_a_weaker_model_guides(runs, lightning, tmp_path):
     np.testing.assert_allclose(same, plain, atol=1e-4)  # a model is not better than itself
     assert (sampler["guidance"][0]["guidance"], sampler["nfe"]) == ("autoguidance", 6)
     done = lightning("sample", "--ckpt", runs["diffusion"], "--weaker", runs["plane"])
-    assert done.error.startswith("error: weaker: got ((2,), ()), expected data of shape (1, 8, 8)")
+    assert done.error.startswith("error: weaker: got 'a model of eight_gaussians (2,)")
     assert lightning("sample", "--ckpt", runs["diffusion"], "--weaker", runs["vae"]).status == 2

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from genlab.core import Condition, Frozen, RandomStreams, UserError
+from genlab.core import Condition, DataSpec, Frozen, RandomStreams, UserError
 from genlab.data import Coupled, Digits, Synthetic
 from genlab.families import Diffusion
 from genlab.networks import UNet
@@ -98,8 +98,11 @@ def test_refusals():
         coupled(teacher(solver=DDIM(2, eta=1.0), path=LinearPath(1e-3, 0.999)))
     with pytest.raises(UserError, match="teacher: got 'Linear', expected a diffusion model"):
         coupled(Frozen(model=torch.nn.Linear(2, 2)))
-    with pytest.raises(UserError, match=r"teacher: got \(1, 8, 8\), expected data of \(2,\)"):
+    with pytest.raises(UserError, match=r"teacher: got 'a model of digits .*, expected one of "):
         Coupled(Synthetic(EightGaussians()), teacher())
+    others = DataSpec("letters", Digits().spec.modalities)
+    with pytest.raises(UserError, match=r"teacher: got 'a model of letters .*, expected one of digits"):
+        coupled(Frozen(model=Diffusion(others, network, solver=Heun(2))))
     with pytest.raises(UserError, match="num_pairs: got 0"):
         coupled(teacher(), num_pairs=0)
     with pytest.raises(

@@ -1,9 +1,11 @@
 """Latent diffusion through the commands: a frozen first stage, kept encodings, one checkpoint of the whole."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,16 @@ import genlab
 from genlab.callbacks.compile import networks
 from genlab.cli.main import run
 from genlab.core import CanShowPath, DataSpec, Frozen, RandomStreams
-from genlab.data import CIFAR10, Digits, Encoded
+from genlab.data import CIFAR10, Digits, Encoded, Synthetic
 from genlab.experiments.checkpoint_io import read_checkpoint
 from genlab.experiments.loading import load_checkpoint
 from genlab.experiments.run_dir import RunDir
-from genlab.families import VAE, Diffusion, LatentDiffusion
+from genlab.families import VAE, Cosine, Diffusion, LatentDiffusion
 from genlab.networks import MLP, ConvDecoder, ConvEncoder
+from genlab.objectives import Denoising
+from genlab.probability import EightGaussians, LogitNormalTime
+from genlab.probability.transport import sliced_wasserstein
+from genlab.solvers import Heun
 from tests import tiny
 
 SPATIAL = {"channels": [4, 8], "spatial": True}
@@ -234,3 +240,43 @@ def test_encoded_data_refuse_what_they_cannot_keep():
         Encoded(CIFAR10(flip=True))
     with pytest.raises(ValueError, match="shard_size"):
         Encoded(Digits(), shard_size=0)
+
+
+class Shifted(torch.nn.Module):
+    """A first stage whose latents are far from a standard normal: turned, enlarged and moved."""
+
+    def __init__(self, spec: DataSpec):
+        super().__init__()
+        self.spec, self.latent_spec = spec, DataSpec("latents", {"latent": spec[spec.data]})
+        self.register_buffer("turn", 10 * torch.tensor([[0.6, -0.8], [0.8, 0.6]]))
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.turn + 5
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        return (z - 5) @ self.turn.inverse()
+
+
+def test_learns_the_data_of_its_latents():
+    pl.seed_everything(0, verbose=False)
+    data = Synthetic(EightGaussians(), num_train=20_000, num_test=2000, batch_size=256, device="cpu")
+    prior = partial(
+        Diffusion,
+        network=partial(MLP, width=64),
+        objective=Denoising(times=LogitNormalTime(stratified=True)),
+        solver=Heun(12),
+        optimizer=partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.0),
+        schedule=Cosine(total=400, warmup=20),
+    )
+    model = LatentDiffusion(data.spec, Frozen(model=Shifted(data.spec)), prior)
+    real, other = (next(data.batches(split, batch_size=2000))["vector"] for split in ("test", "val"))
+
+    def distance() -> float:
+        return float(sliced_wasserstein(model.sample(2000, rng=RandomStreams(0, 2000)), real))
+
+    untrained, floor = distance(), float(sliced_wasserstein(other, real))
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    pl.Trainer(
+        max_steps=400, accelerator="cpu", enable_checkpointing=False, limit_val_batches=0, **quiet
+    ).fit(model, data)
+    assert distance() < 4 * floor < 0.3 * untrained

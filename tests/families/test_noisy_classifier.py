@@ -9,6 +9,7 @@ from torch import nn
 
 from genlab.core import Condition, DataSpec, ModalitySpec, UserError
 from genlab.data import Digits
+from genlab.experiments.loading import load
 from genlab.experiments.run_logger import read_rows
 from genlab.families import NoisyClassifier
 from genlab.networks import NoisyEncoder
@@ -101,7 +102,16 @@ def test_sampling_is_guided(runs: Any, lightning: Any, tmp_path: Any):
         done = lightning("sample", "--ckpt", runs["free"], *words, "--out", out)
         assert done.status == 0, done.err
         found.append(np.load(out))
-    assert not np.allclose(found[0]["image"], found[1]["image"])
+    classifier, t = load(runs["on"]), torch.full((4,), 0.05)
+
+    def log_prob(images, label):
+        condition = Condition(label=torch.full((4,), label))
+        with torch.no_grad():
+            return classifier.log_prob_of(torch.from_numpy(images["image"]), t, condition).mean()
+
+    rise = [log_prob(found[1], label) - log_prob(found[0], label) for label in range(10)]
+    assert rise[3] > 0.01
+    assert rise[3] == max(rise)  # towards the class that was asked for, and not towards all
     assert found[1]["label"].tolist() == [3] * 4
     assert '"guidance": "classifier"' in str(found[1]["about"])
 

@@ -1,5 +1,8 @@
 """Consistency: the grid of levels, what an exact consistency function loses, what it samples, refusals."""
 
+from functools import partial
+
+import lightning.pytorch as pl
 import pytest
 import torch
 from torch import nn
@@ -21,7 +24,7 @@ from genlab.probability import (
     VelocityPrediction,
 )
 from genlab.probability.transport import sliced_wasserstein
-from genlab.solvers import Heun, MultistepConsistency
+from genlab.solvers import Heun, MultistepConsistency, heun_step
 
 STD = 0.7
 SPEC = DataSpec("gaussian", {"vector": ModalitySpec((2,))})
@@ -61,8 +64,8 @@ class Teacher(nn.Module):
         super().__init__()
         self.path, self.unused = path, nn.Parameter(torch.zeros(1))
 
-    def guided(self):
-        return mean(self.path)
+    def flow_step(self, *step):
+        return heun_step(mean(self.path), *step)
 
 
 def test_levels_are_neighbours_that_get_finer():
@@ -79,6 +82,7 @@ def test_levels_are_neighbours_that_get_finer():
         i = (u - 0.002 ** (1 / 7)) / (80 ** (1 / 7) - 0.002 ** (1 / 7)) * counts[-1]
         assert torch.allclose(i, i.round(), atol=1e-3)
         assert torch.allclose(i[1] - i[0], torch.ones(512), atol=1e-3)
+        levels.count_step()
     assert counts == [2, 2, 4, 4, 8, 8, 16, 16, 16, 16]
     levels.eval()
     levels(4)
@@ -86,6 +90,17 @@ def test_levels_are_neighbours_that_get_finer():
     again = Discretisation(total=8, first=2, last=16)
     again.load_state_dict(levels.state_dict())
     assert again.batches == 10
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_steps_are_counted_and_not_the_batches_that_they_accumulate(parts):
+    objective = ConsistencyTraining(Discretisation(total=4, first=2, last=4))
+    model = Diffusion(SPEC, partial(MLP, width=8), objective=objective, solver=MultistepConsistency(1))
+    trainer = pl.Trainer(
+        accelerator="cpu", max_steps=4, accumulate_grad_batches=parts, logger=False, barebones=True
+    )
+    trainer.fit(model, torch.utils.data.DataLoader([{"vector": torch.zeros(2)}] * 24, batch_size=2))
+    assert (trainer.global_step, int(objective.levels.batches)) == (4, 4)
 
 
 def test_levels_have_the_probabilities_of_the_paper():
@@ -156,6 +171,12 @@ def test_refusals():
     objective = ConsistencyDistillation(levels, Frozen(model=Teacher(LinearPath())))
     with pytest.raises(UserError, match=r"teacher: got .*LinearPath.* own path"):
         objective.prepare(SPEC, *PATHS[0])
+    other = Teacher(EDMPath())
+    other.spec = DataSpec("another", SPEC.modalities)
+    with pytest.raises(
+        UserError, match=r"teacher: got 'a model of another \(2,\)', expected one of gaussian"
+    ):
+        ConsistencyDistillation(levels, Frozen(model=other)).prepare(SPEC, *PATHS[0])
     objective = ConsistencyDistillation(levels, Frozen(model=nn.Linear(1, 1)))
     with pytest.raises(UserError, match="teacher: got 'Linear', expected a diffusion model"):
         objective.prepare(SPEC, *PATHS[1])
@@ -176,8 +197,8 @@ class ExactTeacher(nn.Module):
         super().__init__()
         self.spec, self.path, self.exact = SPEC, path, ExactDenoiser(EightGaussians(), path)
 
-    def guided(self):
-        return self.exact
+    def flow_step(self, *step):
+        return heun_step(self.exact, *step)
 
 
 @pytest.mark.slow
@@ -201,6 +222,7 @@ def test_one_step_samples_eight_gaussians(kind: str):
         model.losses("train", batch)["loss"].backward()
         nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
         optimizer.step()
+        model.on_before_optimizer_step(optimizer)
         decay.step()
     floor = sliced_wasserstein(density.sample(2000), real)
     assert untrained > 0.5

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genlab.core import Condition, UserError
+from genlab.core import Condition, DataSpec, ModalitySpec, UserError
 from genlab.probability import (
     CosinePath,
     EDMPath,
@@ -208,6 +208,18 @@ def test_evaluations_of_networks_are_counted_through_compositions():
     assert network_evaluations(DormandPrince(), exact) is None
 
 
+def spec_of(name, classes):
+    return DataSpec(name, {"image": ModalitySpec((1, 8, 8)), "label": ModalitySpec(num_classes=classes)})
+
+
+class Known(ExactClassifier):
+    """A guide of either kind that says which data it knows."""
+
+    def __init__(self, classes):
+        super().__init__(LinearPath())
+        self.spec = spec_of("digits", classes)
+
+
 @pytest.mark.parametrize(
     ("make", "line"),
     [
@@ -226,6 +238,18 @@ def test_evaluations_of_networks_are_counted_through_compositions():
         (
             lambda: ClassifierGuidance(ExactClassifier(EDMPath(0.01))).check(Guidable(EDMPath())),
             "classifier: got",
+        ),
+        (
+            lambda: ClassifierGuidance(Known(10)).check(Guidable(LinearPath(), spec=spec_of("letters", 10))),
+            "classifier: got 'a model of digits .* in 10 classes', expected one of letters",
+        ),
+        (
+            lambda: ClassifierGuidance(Known(9)).check(Guidable(LinearPath(), spec=spec_of("digits", 10))),
+            "classifier: got 'a model of digits .* in 9 classes', expected one of digits .* in 10 classes",
+        ),
+        (
+            lambda: Autoguidance(Known(10)).check(Guidable(LinearPath(), spec=spec_of("letters", 10))),
+            "weaker: got 'a model of digits .*, expected one of letters",
         ),
         (
             lambda: Autoguidance(ExactDenoiser(MIXTURE, EDMPath())).check(Guidable(LinearPath())),

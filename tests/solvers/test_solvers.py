@@ -213,6 +213,18 @@ def test_moments_of_a_gaussian_mixture(path, solver):
     assert samples[samples < 0].mean() == pytest.approx(-1.0, abs=0.02)
 
 
+@pytest.mark.parametrize("name", ["heun", "predictor_corrector", "edm_stochastic", "dpmpp_2m"])
+def test_with_other_steps_it_counts_what_it_evaluates(name):
+    path, solver = LinearPath(1e-3, 0.999), solver_factories()[name](100, None)
+    before, denoiser = solver.protocol(), Recorder(GaussianDenoiser(LinearPath(1e-3, 0.999)))
+    fewer = solver.with_steps(10)
+    fewer(denoiser, (1,), rng=RandomStreams(0, 2))
+    fewer.check(path)
+    assert denoiser.calls == fewer.nfe == solver_factories()[name](10, None).nfe
+    assert fewer.protocol() == solver_factories()[name](10, None).protocol()
+    assert solver.protocol() == before
+
+
 def test_evaluations_follow_the_grid():
     denoiser = Recorder(GaussianDenoiser(LinearPath()))
     Euler(4, PowerGrid(2))(denoiser, (1,), rng=RandomStreams(0, 1))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
 from genlab.objectives import DenoiserObjective
@@ -12,7 +13,8 @@ from genlab.objectives import DenoiserObjective
 class Compile(Callback):
     """Compiles each network of a family (its submodules with weights) in place, when training starts.
 
-    The names of weights stay as they are, so that checkpoints are the same with and without it.
+    The names of weights stay as they are, so that checkpoints are the same with and without it. Where an objective
+    differentiates a network twice (score matching by the divergence), which compiled code can't, none is compiled.
 
     Args:
         mode: of torch.compile: "default", "reduce-overhead" (CUDA graphs), "max-autotune".
@@ -24,6 +26,10 @@ class Compile(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
+            return
+        twice = [type(m).__name__ for m in pl_module.modules() if getattr(m, "differentiates_twice", False)]
+        if twice:
+            rank_zero_warn(f"{twice[0]} differentiates its network twice: it is not compiled")
             return
         torch._dynamo.config.cache_size_limit = max(64, torch._dynamo.config.cache_size_limit)
         for network in networks(pl_module):

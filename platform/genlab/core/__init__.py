@@ -20,11 +20,11 @@ from genlab.core.capabilities import (
     TakesEncoder,
 )
 from genlab.core.condition import Condition
-from genlab.core.errors import UserError, WorkError, invalid, require
+from genlab.core.errors import UserError, WorkError, invalid, require, require_positive
 from genlab.core.frozen import Frozen, digest_of
 from genlab.core.random import RandomStreams, derive_seed, global_seed
 from genlab.core.shapes import batch_size, expand_like, full_precision, mean_per_sample, sum_per_sample
-from genlab.core.spec import DataSpec, ModalitySpec
+from genlab.core.spec import DataSpec, ModalitySpec, require_same_data
 
 __all__ = [
     "CanDecode",
@@ -60,5 +60,7 @@ __all__ = [
     "invalid",
     "mean_per_sample",
     "require",
+    "require_positive",
+    "require_same_data",
     "sum_per_sample",
 ]

@@ -24,6 +24,18 @@ def require(condition: bool, argument: str, got: object, expected: str, remedy: 
         raise invalid(argument, got, expected, remedy)
 
 
+def require_positive(**sizes: int) -> None:
+    """Raise `invalid(...)` for the first of these counts or sizes that is below 1.
+
+    >>> require_positive(depth=12, width=0)
+    Traceback (most recent call last):
+        ...
+    genlab.core.errors.UserError: width: got 0, expected at least 1; raise it
+    """
+    for name, size in sizes.items():
+        require(size >= 1, name, size, "at least 1", "raise it")
+
+
 def causes(error: BaseException | None) -> list[BaseException]:
     """An error and what led to it, outermost first.
 

@@ -1,5 +1,6 @@
 """DataSpec: what a data set is made of, so that no model is told a shape twice."""
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.core.condition import MODALITIES
-from genlab.core.errors import UserError, invalid
+from genlab.core.errors import UserError, invalid, require
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,47 @@ class DataSpec:
     def num_classes(self) -> int:
         """Number of classes, 0 for data without labels."""
         return self["label"].num_classes if "label" in self else 0
+
+
+def require_same_data(argument: str, theirs: DataSpec, ours: DataSpec, *, classes: bool = False) -> None:
+    """Refuse a trained model of other data: of another name, shape or number of levels, and of other classes if asked.
+
+    Sizes in names ("digits 32x32") do not count, since shapes do.
+
+    Args:
+        argument: that named the model.
+        theirs, ours: its data, and those that it is to know.
+        classes: whether it is told classes, which then are to be as many.
+
+    Raises:
+        UserError: naming both.
+
+    >>> plane = {"vector": ModalitySpec((2,))}
+    >>> require_same_data("base", DataSpec("spiral", plane), DataSpec("rings", plane))
+    Traceback (most recent call last):
+        ...
+    genlab.core.errors.UserError: base: got 'a model of spiral (2,)', expected one of rings (2,); train it on these data
+    """
+    same = source_of(theirs) == source_of(ours) and theirs[theirs.data] == ours[ours.data]
+    same = same and (not classes or theirs.num_classes == ours.num_classes)
+    got, expected = (_words(spec, classes) for spec in (theirs, ours))
+    require(same, argument, f"a model of {got}", f"one of {expected}", "train it on these data")
+
+
+def source_of(spec: DataSpec) -> str:
+    """The name of the data that these were resized from.
+
+    >>> source_of(DataSpec("digits 32x32")), source_of(DataSpec("digits"))
+    ('digits', 'digits')
+    """
+    return re.sub(r" \d+x\d+$", "", spec.name)
+
+
+def _words(spec: DataSpec, classes: bool) -> str:
+    """Name and shape of data, and their levels and classes where they have any."""
+    levels = spec[spec.data].num_levels
+    in_classes = f" in {spec.num_classes} classes" if classes and spec.num_classes else ""
+    return f"{spec.name} {spec.shape}" + (f" with {levels} levels" if levels else "") + in_classes
 
 
 def _primitive(value: Any) -> Any:

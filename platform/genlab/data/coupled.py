@@ -5,7 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, DataSpec, Frozen, ModalitySpec, RandomStreams, derive_seed, require
+from genlab.core import (
+    Condition,
+    DataSpec,
+    Frozen,
+    ModalitySpec,
+    RandomStreams,
+    derive_seed,
+    require,
+    require_same_data,
+)
 from genlab.data.base import GenerativeDataModule, Split
 from genlab.data.derived import Derived
 from genlab.data.in_memory import InMemory
@@ -46,10 +55,7 @@ class Coupled(Derived):
         model, kind = teacher.model, data.spec.data
         able = hasattr(model, "solver") and hasattr(model, "path")
         require(able, "teacher", type(model).__name__, "a diffusion model", "pass another run")
-        shapes = model.spec.shape, data.spec.shape
-        require(
-            shapes[0] == shapes[1], "teacher", shapes[0], f"data of {shapes[1]}", "give both the same data"
-        )
+        require_same_data("teacher", model.spec, data.spec, classes=model.conditional)
         solver, expected = type(model.solver).__name__, "a teacher whose solver draws no noise on its way"
         require(
             is_deterministic(model.solver, model.path), "teacher", solver, expected, "train one with Heun"

@@ -1,6 +1,5 @@
 """What to do with which images, and whether a model can do it."""
 
-from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -122,6 +121,5 @@ def solver_of(loaded: Loaded, edit: Edit) -> Solver:
         return Ancestral(edit.steps or 100)
     if edit.kind != "from":
         return DormandPrince()
-    solver = copy(loaded.model.solver)
-    solver.num_steps = edit.steps or solver.num_steps
-    return solver
+    solver = loaded.model.solver
+    return solver.with_steps(edit.steps) if edit.steps else solver

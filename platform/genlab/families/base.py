@@ -66,6 +66,14 @@ class GenerativeModel(pl.LightningModule):
         """Samples per optimiser step over all ranks."""
         return self.trainer.datamodule.batch_size * self.trainer.accumulate_grad_batches
 
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Tell parts that follow a curriculum (those with `count_step`) of the step, not of its micro-batches."""
+        for part in self.modules():
+            if part.training and hasattr(
+                type(part), "count_step"
+            ):  # on the class: a module's own lookup is slow
+                part.count_step()
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         return self._step("train", batch)
 

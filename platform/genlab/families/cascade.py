@@ -1,6 +1,5 @@
 """Cascades: a model of small images, and a super-resolution model that is conditioned on them."""
 
-import re
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from genlab.core import (
     derive_seed,
     expand_like,
     require,
+    require_same_data,
 )
 from genlab.families.base import GenerativeModel
 from genlab.families.parts import PartFactory, averaged_part, check_part
@@ -58,10 +58,9 @@ class Cascade(GenerativeModel):
     ):
         super().__init__(spec)
         check_part("base", base.model, CanSample)
-        data, theirs = self.spec, base.model.spec
-        low, alike = data["low_resolution"], source_of(data) == source_of(theirs)
-        got, expected = f"a model of {theirs.name} {theirs.shape}", f"one of {data.name} {low.shape}"
-        require(alike and theirs.shape == low.shape, "base", got, expected, "train it on these data")
+        data = self.spec
+        small = {**data.modalities, data.data: data["low_resolution"]}
+        require_same_data("base", base.model.spec, DataSpec(data.name, small), classes=base.model.conditional)
         require("vector" not in data, "data", "a vector per image", "none", "choose other data")
         require(0 <= augmentation <= 1, "augmentation", augmentation, "a time in [0, 1]", "use 0.5")
         expected = f"a time in [0, {augmentation}], as in training"
@@ -157,12 +156,3 @@ class Cascade(GenerativeModel):
     def _noised(self, low: Tensor, s: Tensor, eps: Tensor) -> Tensor:
         s = expand_like(s, low)
         return self.path.alpha(s) * low + self.path.sigma(s) * eps
-
-
-def source_of(spec: DataSpec) -> str:
-    """The name of the data that these were resized from.
-
-    >>> source_of(DataSpec("digits 32x32")), source_of(DataSpec("digits"))
-    ('digits', 'digits')
-    """
-    return re.sub(r" \d+x\d+$", "", spec.name)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from genlab.core import DataSpec, require
+from genlab.core import Condition, DataSpec, require
 from genlab.families.base import GenerativeModel, OptimizerFactory
 from genlab.families.requests import Dropout, droppable
 from genlab.families.schedules import Schedule
 from genlab.probability import Denoises, GaussianPath
-from genlab.solvers import ClampedData, ClassifierFreeGuidance, Guidable, Guidance
+from genlab.solvers import ClampedData, ClassifierFreeGuidance, Guidable, Guidance, heun_step
 
 
 class GuidedModel(GenerativeModel):
@@ -88,3 +88,10 @@ class GuidedModel(GenerativeModel):
             ours = replace(ours, told=ours.told or guidance.needs_condition)
             denoiser = guidance.of(ours)(denoiser)
         return denoiser
+
+    def flow_step(self, x_t: Tensor, t: Tensor, s: Tensor, condition: Condition | None = None) -> Tensor:
+        """x_s from x_t (B, ...) by one step of Heun's along the guided probability-flow ODE, t and s (B,).
+
+        It is what a student that is distilled from this model asks of it.
+        """
+        return heun_step(self.guided(), x_t, t, s, condition)

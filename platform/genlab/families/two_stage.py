@@ -2,7 +2,16 @@
 
 from typing import Any, ClassVar
 
-from genlab.core import CanEncode, CanSample, DataSpec, Frozen, HasLosses, TakesEncoder, invalid, require
+from genlab.core import (
+    CanEncode,
+    CanSample,
+    DataSpec,
+    Frozen,
+    HasLosses,
+    TakesEncoder,
+    invalid,
+    require_same_data,
+)
 from genlab.families.base import GenerativeModel
 from genlab.families.parts import PartFactory, averaged_part, check_part
 
@@ -26,10 +35,8 @@ class TwoStage(GenerativeModel):
         super().__init__(spec)
         stage = first_stage.model
         check_part("first_stage", stage, *self.needs)
-        data, theirs = self.spec, stage.spec
-        alike = theirs.name == data.name and theirs[theirs.data] == data[data.data]
-        got, expected = f"a model of {_words(theirs)}", f"one of {_words(data)}"
-        require(alike, "first_stage", got, expected, "train it on these data")
+        data = self.spec
+        require_same_data("first_stage", stage.spec, data)
         self.first_stage = first_stage
         codes = self.encoder().latent_spec
         self.latent = codes.data
@@ -75,9 +82,3 @@ class TwoStage(GenerativeModel):
     def sampling_protocol(self) -> dict[str, object]:
         """The prior's, and the digest of the first stage's weights."""
         return {**self.prior.sampling_protocol(), "first_stage": self.first_stage.digest}
-
-
-def _words(spec: DataSpec) -> str:
-    """Name and shape of data, and their levels where they have any."""
-    levels = spec[spec.data].num_levels
-    return f"{spec.name} {spec.shape}" + (f" with {levels} levels" if levels else "")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genlab.core import Condition, DataSpec, require
+from genlab.core import Condition, DataSpec, require, require_positive
 from genlab.networks.blocks import zero_init
 from genlab.networks.conditions import (
     Conditional,
@@ -51,8 +51,8 @@ class DiT(nn.Module):
         num_outputs: images that come out, of C channels each; 2 where variances are learned.
 
     Raises:
-        UserError: data that are no images, or that the patches don't tile; a width that can't be shared out; a
-            kind of condition that can't be had.
+        UserError: a size below 1; data that are no images, or that the patches don't tile; a width that can't be
+            shared out; a kind of condition that can't be had.
 
     Source: Peebles and Xie 2023, "Scalable diffusion models with transformers", section 3.2, table 1.
 
@@ -75,6 +75,7 @@ class DiT(nn.Module):
     ):
         super().__init__()
         spec = DataSpec.of(spec)
+        require_positive(depth=depth, width=width, num_heads=num_heads, patch_size=patch_size)
         self.grid = patches(spec, patch_size)
         require(width % 4 == 0, "width", width, "a multiple of 4", "rows and columns share it in two each")
         expected = f"a divisor of width {width}"
@@ -131,7 +132,7 @@ def patches(spec: DataSpec, patch_size: int) -> tuple[int, int]:
     """Rows and columns of square patches that tile the data.
 
     Raises:
-        UserError: data that are no images, or that the patches don't tile.
+        UserError: a size below 1; data that are no images, or that the patches don't tile.
     """
     require(len(spec.shape) == 3, "network", f"data of shape {spec.shape}", "images (C, H, W)", "choose MLP")
     _, height, width = spec.shape

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genlab.core import Condition, DataSpec
+from genlab.core import Condition, DataSpec, require_positive
 from genlab.networks.blocks import coarsest, heights
 from genlab.networks.conditions import Conditional, image_inputs, kinds_taken, token_embedding, with_image
 from genlab.networks.edm2_block import MPBlock
@@ -37,8 +37,8 @@ class EDM2UNet(nn.Module):
         num_outputs: images that come out, of C channels each; 2 where variances are learned.
 
     Raises:
-        UserError: data that are no images, or that can't be halved as often as there are levels; attention at a
-            resolution that no level has; a kind of condition that can't be had.
+        UserError: a size below 1; data that are no images, or that can't be halved as often as there are levels;
+            attention at a resolution that no level has; a kind of condition that can't be had.
 
     Source: Karras et al. 2024, "Analyzing and improving the training dynamics of diffusion models", config G.
 
@@ -64,6 +64,8 @@ class EDM2UNet(nn.Module):
     ):
         super().__init__()
         spec = DataSpec.of(spec)
+        sizes = {"channels": channels, "num_blocks": num_blocks, "head_dim": head_dim}
+        require_positive(**sizes, multipliers=min(multipliers, default=1))
         image_channels, *_ = coarsest(spec, len(multipliers), "multipliers")
         self.conditions = kinds = kinds_taken(spec, conditional)
         resolutions = heights(spec, len(multipliers), attention, reads="tokens" in kinds)

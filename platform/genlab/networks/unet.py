@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genlab.core import Condition, DataSpec
+from genlab.core import Condition, DataSpec, require_positive
 from genlab.networks.blocks import (
     Downsample,
     ResidualBlock,
@@ -53,8 +53,8 @@ class UNet(nn.Module):
         channels_last: keep feature maps in that memory format, the faster one on GPUs under mixed precision.
 
     Raises:
-        UserError: data that are no images, or that can't be halved as often as there are levels; attention at a
-            resolution that no level has; a kind of condition that can't be had.
+        UserError: a size below 1; data that are no images, or that can't be halved as often as there are levels;
+            attention at a resolution that no level has; a kind of condition that can't be had.
 
     Source: Ho et al. 2020, appendix B; Dhariwal and Nichol 2021, section 3.
 
@@ -80,6 +80,8 @@ class UNet(nn.Module):
     ):
         super().__init__()
         spec = DataSpec.of(spec)
+        sizes = {"channels": channels, "num_blocks": num_blocks, "head_dim": head_dim}
+        require_positive(**sizes, multipliers=min(multipliers, default=1))
         image_channels, *_ = coarsest(spec, len(multipliers), "multipliers")
         dim = 4 * channels
         self.time = TimeEmbedding(dim, num_frequencies=channels // 2)

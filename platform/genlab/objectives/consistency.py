@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, DataSpec, Frozen, expand_like, require
+from genlab.core import Condition, DataSpec, Frozen, expand_like, require, require_same_data
 from genlab.objectives.denoising import DenoiserObjective
 from genlab.objectives.discretisation import Discretisation
-from genlab.probability import Denoiser, Denoises, GaussianPath, Prediction
+from genlab.probability import Denoiser, GaussianPath, Prediction
 
 
 class Consistency(DenoiserObjective):
@@ -107,11 +107,11 @@ class ConsistencyTraining(Consistency):
 
 
 class ConsistencyDistillation(Consistency):
-    """Consistency along a trained model's trajectories: x_s is one Heun step of its probability-flow ODE from x_t.
+    """Consistency along a trained model's trajectories: x_s is one step of its probability-flow ODE from x_t.
 
     Args:
         levels: as in `Consistency`; with a teacher, first = last will do.
-        teacher: a diffusion model on the same path, with its own guidance.
+        teacher: a diffusion model on the same path, whose `flow_step` (Heun's) is taken, under its own guidance.
         huber: as in `Consistency`.
 
     Raises:
@@ -128,9 +128,8 @@ class ConsistencyDistillation(Consistency):
         super().prepare(spec, path, prediction)
         model = self.teacher.model
         name = type(model).__name__
-        require(hasattr(model, "guided"), "teacher", name, "a diffusion model", "pass another run")
-        remedy = "pass a run on the same data"
-        require(model.spec.shape == spec.shape, "teacher", model.spec.shape, f"data of {spec.shape}", remedy)
+        require(hasattr(model, "flow_step"), "teacher", name, "a diffusion model", "pass another run")
+        require_same_data("teacher", model.spec, spec, classes=True)
         theirs, ours = model.path.protocol(), path.protocol()
         require(theirs == ours, "teacher", theirs, f"the model's own path, {ours}", "give both the same path")
 
@@ -143,17 +142,7 @@ class ConsistencyDistillation(Consistency):
         s: Tensor,
         condition: Condition | None,
     ) -> Tensor:
-        return heun(self.teacher.model.guided(), path.sample(x_0, eps, t), t, s, condition)
-
-
-def heun(denoiser: Denoises, x_t: Tensor, t: Tensor, s: Tensor, condition: Condition | None = None) -> Tensor:
-    """One step of d(x / alpha) / d(sigma / alpha) = eps from t to s, (B,) each: Karras et al. 2022, algorithm 1."""
-    path = denoiser.path
-    alpha_t, alpha_s = (expand_like(path.alpha(time), x_t) for time in (t, s))
-    step = expand_like(path.noise_level(s) - path.noise_level(t), x_t)
-    eps = denoiser(x_t, t, condition).eps
-    x_s = alpha_s * (x_t / alpha_t + step * eps)
-    return alpha_s * (x_t / alpha_t + step * (eps + denoiser(x_s, s, condition).eps) / 2)
+        return self.teacher.model.flow_step(path.sample(x_0, eps, t), t, s, condition)
 
 
 @contextmanager

@@ -28,12 +28,14 @@ class DenoiserObjective(nn.Module, ABC):
             is the mean of the data that x_t may have come from.
         has_score: whether -eps / sigma is trained to be the score of x_t, as it is where noise does not depend on
             the data; else only velocities are right.
+        differentiates_twice: whether the loss holds a derivative of the network, which torch.compile can't give.
     """
 
     num_outputs = 1
     takes_noise = False
     to_origin = False
     has_score = True
+    differentiates_twice = False
 
     def prepare(self, spec: DataSpec, path: GaussianPath, prediction: Prediction) -> None:
         """Take what depends on data and path, before training; by default nothing.

@@ -15,10 +15,10 @@ class Discretisation(nn.Module):
     N(k) = min(first 2^floor(k / K'), last),  K' = K / (log2(last / first) + 1)
     p(i) ~ Phi((log sigma_{i+1} - mean) / std) - Phi((log sigma_i - mean) / std)
 
-    for batch k of K. Noise levels are sigma(t) / alpha(t), so that the grid can be laid on any path.
+    for optimiser step k of K. Noise levels are sigma(t) / alpha(t), so that the grid can be laid on any path.
 
     Args:
-        total: K, batches of the training.
+        total: K, optimiser steps of the training.
         first, last: intervals N at the start and at the end.
         sigma_min, sigma_max: ends of the grid.
         rho: more puts levels nearer the data.
@@ -46,7 +46,7 @@ class Discretisation(nn.Module):
         std: float = 2.0,
     ):
         super().__init__()
-        require(total >= 1, "total", total, "a positive number of batches", "use ${trainer.max_steps}")
+        require(total >= 1, "total", total, "a positive number of steps", "use ${trainer.max_steps}")
         ordered = 1 <= first <= last
         require(ordered, "first, last", (first, last), "1 <= first <= last", "10 and 1280 are the paper's")
         ends = (sigma_min, sigma_max)
@@ -58,20 +58,22 @@ class Discretisation(nn.Module):
         self.total, self.first, self.last = total, first, last
         self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
         self.mean, self.std = mean, std
-        # Counted here, since an objective is not told the step; in the checkpoint, so that a resumed run goes on.
+        # In the checkpoint, so that a resumed run goes on; the name is that of runs which counted batches.
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
 
-    def intervals(self, batch: int | Tensor) -> Tensor:
+    def count_step(self) -> None:
+        """One more optimiser step is done: the model says so, since an objective is not told."""
+        self.batches += 1
+
+    def intervals(self, step: int | Tensor) -> Tensor:
         """N(k), float32 without dimensions."""
         period = self.total / (math.floor(math.log2(self.last / self.first)) + 1)
-        doublings = torch.floor(torch.as_tensor(batch, dtype=torch.float32) / period)
+        doublings = torch.floor(torch.as_tensor(step, dtype=torch.float32) / period)
         return (self.first * 2**doublings).clamp(max=self.last)
 
     def forward(self, num: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Levels sigma_i and sigma_{i+1}, (num,) float32, and whether i = 0, (num,) bool; in training, a batch more."""
+        """Levels sigma_i and sigma_{i+1}, (num,) float32, and whether i = 0, (num,) bool."""
         n = self.intervals(self.batches)
-        if self.training:
-            self.batches += 1
         # A continuous level by its quantile; the interval that it falls into has the probability asked for.
         ends = torch.tensor([self.sigma_min, self.sigma_max], device=n.device)
         low, high = torch.special.ndtr((ends.log() - self.mean) / self.std)

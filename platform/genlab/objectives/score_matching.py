@@ -29,6 +29,8 @@ class ScoreMatching(DenoiserObjective):
         UserError: in `prepare`, a path at whose ends the score or its weight is not finite.
     """
 
+    differentiates_twice = True
+
     def __init__(self, weighting: Weighting | None = None, times: TimeDistribution | None = None):
         super().__init__()
         self.weighting = weighting or NoiseSpace()

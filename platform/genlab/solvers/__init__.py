@@ -16,6 +16,10 @@ from genlab.solvers.grids import CosineGrid, GivenGrid, PowerGrid, TimeGrid
 from genlab.solvers.guidable import Guidable
 from genlab.solvers.guidance import Guidance, Guided
 from genlab.solvers.guidance_interval import IntervalGuidance
+from genlab.solvers.heun_step import heun_step
+from genlab.solvers.image_to_image import image_to_image
+from genlab.solvers.inpainting import inpaint
+from genlab.solvers.inversion import generate, interpolate, invert
 from genlab.solvers.likelihood import FlowLikelihood, dequantised_log_prob, flow_log_prob
 from genlab.solvers.noise_grids import KarrasGrid, LogSNRGrid
 from genlab.solvers.ode import Euler, FlowSolver, Heun
@@ -64,6 +68,12 @@ __all__ = [
     "dequantised_log_prob",
     "evaluation_times",
     "flow_log_prob",
+    "generate",
+    "heun_step",
+    "image_to_image",
+    "inpaint",
+    "interpolate",
+    "invert",
     "is_deterministic",
     "network_evaluations",
     "solver_factories",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, Frozen, require
+from genlab.core import Condition, Frozen, require, require_same_data
 from genlab.probability import Denoises, Estimate
 from genlab.solvers.guidable import Guidable
 from genlab.solvers.guidance import Guidance, evaluations
@@ -47,9 +47,10 @@ class Autoguidance(Guidance):
 
     def check(self, model: Guidable) -> None:
         if model.spec is not None and hasattr(self.model, "spec"):
-            ours, theirs = ((m.spec.shape, m.conditions) for m in (model, self.model))
-            same = "data of shape {} under the conditions {}, as the model's".format(*ours)
-            require(ours == theirs, "weaker", theirs, same, "train it on the model's data")
+            require_same_data("weaker", self.model.spec, model.spec, classes=True)
+            theirs, ours = self.model.conditions, model.conditions
+            expected, remedy = f"the model's conditions, {ours}", "train it under these"
+            require(theirs == ours, "weaker", theirs, expected, remedy)
         model.require_path("weaker", self.weaker.path)
 
     def protocol(self) -> dict[str, object]:

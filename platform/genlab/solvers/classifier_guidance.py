@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, Frozen, expand_like, require
+from genlab.core import Condition, Frozen, expand_like, require, require_same_data
 from genlab.probability import Denoises, Estimate, GaussianPath
 from genlab.solvers.guidable import Guidable
 from genlab.solvers.guidance import Guidance, evaluations
@@ -80,9 +80,7 @@ class ClassifierGuidance(Guidance):
 
     def check(self, model: Guidable) -> None:
         if model.spec is not None and hasattr(self.classifier, "spec"):
-            ours, theirs = ((m.spec.shape, m.spec.num_classes) for m in (model, self.classifier))
-            same = "data of shape {} in {} classes, as the model's".format(*ours)
-            require(ours == theirs, "classifier", theirs, same, "train it on the model's data")
+            require_same_data("classifier", self.classifier.spec, model.spec, classes=True)
         model.require_path("classifier", self.classifier.path)
         model.require_score(self)
         expected = "True over a guidance that works by the condition, which would do nothing without"

@@ -53,6 +53,14 @@ def nodes_of(path: GaussianPath, times: Tensor) -> list[Node]:
     return [Node(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
+class Start(NamedTuple):
+    """Where a step began: its node, x there, and how many estimates it took."""
+
+    node: Node
+    x: Tensor
+    order: int
+
+
 @dataclass
 class History:
     """Estimates of x_0 and their ell, newest first, at most `length`; those at ell = -inf are of no use."""
@@ -99,18 +107,26 @@ class Multistep(Solver):
         rng: RandomStreams,
     ) -> Iterator[Tensor]:
         nodes, history = nodes_of(denoiser.path, times), History(self.order, [], [])
+        before: Start | None = None
         for step, (now, then) in enumerate(pairwise(nodes)):
             x_0 = at_time(denoiser, x, now.t, condition).x_0
             if then.t == 0:
                 x = x_0
             else:
+                if before is not None:
+                    x = self.corrected(x, x_0, now, before, history)
                 history.add(now.ell, x_0)
                 order = self.order_of(step, nodes)
+                before = Start(now, x, min(order, len(history.ells)))
                 weights = [then.alpha * w for w in self.weights(history.ells[:order], then.ell)]
                 x = combination(self.scale(now, then), x, weights, history.estimates)
                 if std := self.noise(now, then):
                     x.add_(rng.normal(x.shape[1:]).to(x), alpha=std)
             yield x
+
+    def corrected(self, x: Tensor, x_0: Tensor, now: Node, start: Start, history: History) -> Tensor:
+        """x at `now` by the estimate x_0 there, after a step from `start`; here it stays as it is."""
+        return x
 
     def order_of(self, step: int, nodes: Sequence[Node]) -> int:
         """How many estimates step number `step` may use."""

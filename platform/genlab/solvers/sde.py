@@ -1,6 +1,7 @@
 """Solvers of the reverse SDE dx = (f x - g^2 score) dt + g dw, backwards in time (Song et al. 2021, eq. 6)."""
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -91,6 +92,11 @@ class PredictorCorrector(Solver):
     @property
     def nfe(self) -> int:
         return self.predictor.nfe + self.num_corrections * (self.num_steps - 1)
+
+    def with_steps(self, num_steps: int) -> Self:
+        solver = super().with_steps(num_steps)
+        solver.predictor = self.predictor.with_steps(num_steps)
+        return solver
 
     def check(self, path: GaussianPath) -> None:
         self.predictor.check(path)

@@ -3,7 +3,9 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
+from copy import copy
 from itertools import pairwise
+from typing import Self
 
 from torch import Tensor
 
@@ -40,6 +42,12 @@ class Solver(ABC):
     def nfe(self) -> int:
         """Evaluations of the denoiser per sample."""
         return self.num_steps
+
+    def with_steps(self, num_steps: int) -> Self:
+        """The same solver with another number of steps; this one stays as it is."""
+        solver = copy(self)
+        solver.num_steps = num_steps
+        return solver
 
     def check(self, path: GaussianPath) -> None:
         """Refuse a path on which the grid can't be laid, or begins where x_t is not noise alone.

@@ -1,17 +1,16 @@
 """UniPC: a predictor, and a corrector that costs no evaluation of its own."""
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, RandomStreams, require
-from genlab.probability import Denoises, at_time, combination
+from genlab.core import require
+from genlab.probability import combination
 from genlab.solvers.grids import TimeGrid
-from genlab.solvers.multistep import History, Multistep, Node, nodes_of
+from genlab.solvers.multistep import History, Multistep, Node, Start
 
 
 class UniPC(Multistep):
@@ -73,33 +72,12 @@ class UniPC(Multistep):
         slopes = [-b_h * p / q for p, q in zip(rho, r, strict=True)]
         return [-phi_1 - sum(slopes), *slopes]
 
-    def walk(
-        self,
-        denoiser: Denoises,
-        x: Tensor,
-        times: Tensor,
-        *,
-        condition: Condition | None = None,
-        rng: RandomStreams,
-    ) -> Iterator[Tensor]:
-        nodes, history = nodes_of(denoiser.path, times), History(self.order, [], [])
-        before: tuple[Node, Tensor, int] | None = None  # where the last step began, and its order
-        for step, (now, then) in enumerate(pairwise(nodes)):
-            x_0 = at_time(denoiser, x, now.t, condition).x_0
-            if then.t == 0:
-                yield x_0
-                continue
-            if before is not None and math.isfinite(before[0].ell):
-                start, x_start, order = before
-                weights = [now.alpha * w for w in self.correction(history.ells[:order], now.ell)]
-                terms = [x_0, *history.estimates[:order]]
-                x = combination(now.sigma / start.sigma, x_start, weights, terms)
-            history.add(now.ell, x_0)
-            order = self.order_of(step, nodes)
-            before = (now, x, min(order, len(history.ells)))
-            weights = [then.alpha * w for w in self.weights(history.ells[:order], then.ell)]
-            x = combination(then.sigma / now.sigma, x, weights, history.estimates)
-            yield x
+    def corrected(self, x: Tensor, x_0: Tensor, now: Node, start: Start, history: History) -> Tensor:
+        if not math.isfinite(start.node.ell):
+            return x
+        weights = [now.alpha * w for w in self.correction(history.ells[: start.order], now.ell)]
+        terms = [x_0, *history.estimates[: start.order]]
+        return combination(self.scale(start.node, now), start.x, weights, terms)
 
     def order_of(self, step: int, nodes: Sequence[Node]) -> int:
         return min(self.order, len(nodes) - 1 - step) if nodes[-1].t == 0 else self.order
