@@ -7,7 +7,7 @@ import torch
 
 from genlab.core import UserError
 from genlab.metrics import PCAKMeans
-from genlab.metrics.pca_kmeans import kmeans
+from genlab.probability.kmeans import kmeans
 
 
 def test_more_bits_are_never_worse_and_all_are_spent():
@@ -35,6 +35,17 @@ def test_kmeans_finds_clusters_far_apart():
     rows = centres.repeat(20, 1) + 0.01 * torch.randn(80, 4, generator=torch.Generator().manual_seed(0))
     found = kmeans(rows, 4, torch.Generator().manual_seed(0))
     assert torch.cdist(found, centres).amin(1).max() < 0.02
+
+
+def test_the_best_group_size_is_told_by_data_that_are_not_seen():
+    """Three points on a cross each: jointly, fewer bits tell where they are."""
+    torch.manual_seed(0)
+    corners = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 3.0], [0.0, -3.0]])
+    x = corners[torch.randint(4, (400, 3))].flatten(1) + 0.01 * torch.randn(400, 6)
+    best = PCAKMeans.best(x, 6)
+    errors = [(PCAKMeans(x, 6, size).reconstruct(x) - x).square().mean() for size in (1, 2, 4)]
+    assert (best.reconstruct(x) - x).square().mean() == min(errors)
+    assert min(errors) < 0.9 * max(errors)
 
 
 def test_refuses_more_bits_than_the_data_bear():
