@@ -37,17 +37,6 @@ def test_kmeans_finds_clusters_far_apart():
     assert torch.cdist(found, centres).amin(1).max() < 0.02
 
 
-def test_the_best_group_size_is_told_by_data_that_are_not_seen():
-    """Three points on a cross each: jointly, fewer bits tell where they are."""
-    torch.manual_seed(0)
-    corners = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 3.0], [0.0, -3.0]])
-    x = corners[torch.randint(4, (400, 3))].flatten(1) + 0.01 * torch.randn(400, 6)
-    best = PCAKMeans.best(x, 6)
-    errors = [(PCAKMeans(x, 6, size).reconstruct(x) - x).square().mean() for size in (1, 2, 4)]
-    assert (best.reconstruct(x) - x).square().mean() == min(errors)
-    assert min(errors) < 0.9 * max(errors)
-
-
 def test_refuses_more_bits_than_the_data_bear():
     with pytest.raises(UserError, match="bits: got 99, expected at most 8 for 16 data"):
         PCAKMeans(torch.randn(16, 2), 99)

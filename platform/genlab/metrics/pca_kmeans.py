@@ -7,8 +7,6 @@ from genlab.core import require
 from genlab.probability.kmeans import kmeans
 
 MOST_BITS = 10  # of a group: k-means needs several data per centre
-SIZES = (1, 2, 4)  # of groups, that are tried
-HELD_OUT = 10  # one datum in so many tells the best
 
 
 class PCAKMeans:
@@ -56,19 +54,6 @@ class PCAKMeans:
             finer[best] = kmeans(parts[best], 2 ** (self.allocation[best] + 1), generator)
             now = _error(parts[best], self.centres[best])
             gains[best] = now - _error(parts[best], finer[best])
-
-    @classmethod
-    def best(cls, x: Tensor, bits: int) -> "PCAKMeans":
-        """That of the group size which loses least on a tenth of the training data that the others don't see.
-
-        Raises:
-            UserError: there are more bits than the data can use in groups of any of these sizes.
-        """
-        held_out = torch.arange(len(x)) % HELD_OUT == 0
-        seen, rest = x[~held_out], x[held_out]
-        sizes = [size for size in SIZES if bits <= most_bits(seen, size)] or [1]
-        errors = [float((cls(seen, bits, size).reconstruct(rest) - rest).square().mean()) for size in sizes]
-        return cls(x, bits, sizes[errors.index(min(errors))])
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """What the bits keep of x, (N, *shape)."""

@@ -34,5 +34,8 @@ def kmeans(rows: Tensor, num: int, generator: torch.Generator | None = None) -> 
         nearest = torch.cdist(rows, centres).argmin(1)
         counts = torch.bincount(nearest, minlength=num)[:, None]
         sums = torch.zeros_like(centres).index_add_(0, nearest, rows)
-        centres = torch.where(counts > 0, sums / counts.clamp(min=1), centres)
+        moved = torch.where(counts > 0, sums / counts.clamp(min=1), centres)
+        if torch.equal(moved, centres):
+            break
+        centres = moved
     return centres
