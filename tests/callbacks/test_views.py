@@ -11,7 +11,7 @@ from genlab.callbacks import Ema, SampleLogger
 from genlab.callbacks.grids import over
 from genlab.callbacks.views import VIEWS, Scene, choose_views, known_views
 from genlab.callbacks.views.aggregate import Plane, draw
-from genlab.callbacks.views.codebook import code_counts, map_image, middle_patch
+from genlab.callbacks.views.codebook import counts_of, map_image, middle_patch
 from genlab.callbacks.views.colours import colour_tokens, token_colours
 from genlab.core import UserError
 from tests.latent_models import IMAGES, Linear, Tokenizer, images
@@ -172,12 +172,12 @@ def test_depths_have_a_map_each():
     second = colour_tokens(tile(image, 3, 5)[::2, ::2].byte())
     assert (second == 16 - Tokenizer().tokenize(x)[5]).all()
     assert VIEWS["codes"].look(scene(model)) is None
-    assert code_counts(scene(model)).sum() == 40 * 32
+    assert counts_of(scene(model)).sum() == 40 * 32
 
 
 def test_codes_are_patches_in_the_order_of_their_use():
     model = Tokenizer()
-    counts = code_counts(scene(model))
+    counts = counts_of(scene(model))
     assert counts.sum() == 40 * 16
     order = counts.argsort(descending=True, stable=True)
     image = look("codes", model)

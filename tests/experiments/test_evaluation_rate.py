@@ -16,8 +16,10 @@ from genlab.experiments.evaluation_plan import Request
 from genlab.experiments.evaluation_rate import code_of, rate_scores
 from genlab.experiments.evaluation_sides import silent
 from genlab.experiments.loading import Loaded
+from genlab.experiments.rate_baselines import SIZE
 from genlab.experiments.report import render
 from genlab.experiments.world import World
+from genlab.metrics import PCAKMeans
 from tests.latent_models import Linear, Tokenizer
 from tests.run_folders import make_run
 
@@ -50,6 +52,29 @@ def test_tokens_cost_their_length_and_lose_what_they_round_off():
     assert mean["distortion_mse"]["value"] == pytest.approx(expected, rel=1e-5)
     assert scores["distortion_mse"]["value"] < mean["distortion_mse"]["value"]
     json.dumps(results)
+
+
+def test_tokens_are_counted_over_the_whole_split():
+    model, x = Tokenizer(), data()
+    scores = evaluate(loaded(model), Request(metrics=["rate"], batch_size=13, baselines=False))["scores"]
+    counts = torch.bincount(model.tokenize(x).flatten(), minlength=17)
+    assert scores["usage"]["value"] == pytest.approx(int((counts > 0).sum()) / 17)
+    p = counts[counts > 0] / counts.sum()
+    assert scores["perplexity"]["value"] == pytest.approx(float((-(p * p.log()).sum()).exp()), rel=1e-5)
+    assert scores["usage"]["protocol"]["num_tokens"] == 16 * len(x)
+
+
+def test_pca_and_kmeans_have_the_tokens_bits_and_see_training_data_alone():
+    results = evaluate(loaded(Tokenizer()), Request(metrics=["rate"]))
+    baseline, x = results["baselines"]["PCA and k-means"], data()
+    bits = math.ceil(16 * math.log2(17))
+    assert baseline["rate_bits"]["value"] == bits
+    model = PCAKMeans(data("train"), bits, SIZE)
+    assert sum(model.allocation) == bits
+    expected = float((model.reconstruct(x) - x).square().mean())
+    assert baseline["distortion_mse"]["value"] == pytest.approx(expected, rel=1e-4)
+    assert expected < results["baselines"]["training mean"]["distortion_mse"]["value"]
+    assert "PCA and k-means" not in evaluate(loaded(Linear()), Request(metrics=["rate"]))["baselines"]
 
 
 def test_latents_cost_their_divergence_and_what_is_decoded_is_what_was_paid_for():

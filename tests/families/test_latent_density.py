@@ -27,10 +27,14 @@ from genlab.probability import EightGaussians
 GENTLE = partial(torch.optim.AdamW, lr=1e-5)
 
 
-def fit(model, data, steps):
+def fit(model, data, steps, limit_val_batches=1):
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = pl.Trainer(
-        accelerator="cpu", max_steps=steps, enable_model_summary=False, limit_val_batches=1, **quiet
+        accelerator="cpu",
+        max_steps=steps,
+        enable_model_summary=False,
+        limit_val_batches=limit_val_batches,
+        **quiet,
     )
     trainer.fit(model, data)
     return model.eval()
@@ -52,14 +56,19 @@ class Halves(nn.Module):
         return ((z - 1) / self.gain).repeat_interleave(2, 2).repeat_interleave(2, 3).clamp(-1, 1)
 
 
-def test_draws_of_the_density_are_latents_as_the_first_stage_gives_them():
+def test_draws_of_the_density_are_latents_as_the_first_stage_gives_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENLAB_CACHE", str(tmp_path))
     spec = Digits().spec
     model = LatentDensity(
         spec,
         Frozen(model=Halves(spec)),
         partial(DensityEstimator, density=partial(MixtureDensity, num_components=1), optimizer=GENTLE),
     )
-    fit(model, Encoded(Digits(batch_size=100, limit=400)), 1)
+    stage, encoded = model.first_stage.model, []
+    once = stage.encode
+    stage.encode = lambda x: encoded.append(len(x)) or once(x)
+    fit(model, Encoded(Digits(batch_size=100, limit=400)), 1, limit_val_batches=0)
+    assert sum(encoded) == 400, "what was encoded is kept"
     assert isinstance(model, HasLatentPrior)
     assert not model.normal_prior
     z = model.sample_latents(RandomStreams(0, 500))

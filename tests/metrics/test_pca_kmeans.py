@@ -7,7 +7,7 @@ import torch
 
 from genlab.core import UserError
 from genlab.metrics import PCAKMeans
-from genlab.metrics.pca_kmeans import kmeans
+from genlab.probability.kmeans import kmeans
 
 
 def test_more_bits_are_never_worse_and_all_are_spent():

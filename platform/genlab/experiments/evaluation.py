@@ -92,7 +92,7 @@ def evaluate(loaded: Loaded, request: Request, progress: Progress = silent, worl
     if wants_rate:
         scores, baselines = rate_scores(loaded, request, data, progress, world)
         results["scores"] |= scores
-        results["baselines"] |= baselines
+        add_columns(results, baselines)
     if wants_codes:
         scores, baselines = code_scores(loaded, request, data, progress, world)
         results["scores"] |= scores

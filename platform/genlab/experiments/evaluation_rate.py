@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.core import CanDecode, CanTokenize, HasPosterior, HasRate, RandomStreams
+from genlab.core import CanDecode, CanTokenize, HasPosterior, HasRate, ModalitySpec, RandomStreams
 from genlab.experiments.evaluation_plan import Request, choose_rows
 from genlab.experiments.evaluation_sides import Progress
 from genlab.experiments.loading import Loaded
+from genlab.experiments.rate_baselines import Rows, entries, mean_code, squared_error, vector_code
 from genlab.experiments.world import ALONE, World
+from genlab.metrics import code_counts, code_use
 
-MOST_TRAIN = 50_000  # training data whose mean is the baseline
-
-Rows = dict[str, dict[str, Any]]
-Step = Callable[[Tensor, RandomStreams], tuple[Tensor, Tensor]]  # x, noise -> bits (B,), reconstructions
+# x, noise -> bits (B,), reconstructions, tokens where there are any
+Step = Callable[[Tensor, RandomStreams], tuple[Tensor, Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,18 @@ class Code:
 
     Args:
         words: what it is.
-        step: data and noise -> bits per datum and reconstructions.
+        step: data and noise -> bits per datum, reconstructions and tokens.
+        tokens: what these are, with their length in bits.
     """
 
     words: str
     step: Step
+    tokens: ModalitySpec | None = None
+
+    @property
+    def bits(self) -> float:
+        """Of a datum's tokens, all of which are equally long; 0 without any."""
+        return self.tokens.num_values * math.log2(self.tokens.num_classes) if self.tokens else 0.0
 
 
 def code_of(model: Any) -> Code | None:
@@ -43,28 +50,32 @@ def code_of(model: Any) -> Code | None:
     """
     if isinstance(model, HasRate) and isinstance(model, HasPosterior) and isinstance(model, CanDecode):
 
-        def latents(x: Tensor, rng: RandomStreams) -> tuple[Tensor, Tensor]:
-            return model.rate(x, rng) / math.log(2), model.decode(model.encode_draw(x, rng))
+        def latents(x: Tensor, rng: RandomStreams) -> tuple[Tensor, Tensor, None]:
+            return model.rate(x, rng) / math.log(2), model.decode(model.encode_draw(x, rng)), None
 
         return Code("KL(q(z|x) || p(z)), decoded posterior draws", latents)
     if isinstance(model, CanTokenize):
         tokens = model.token_spec[model.token_spec.data]
-        bits = tokens.num_values * math.log2(tokens.num_classes)
 
-        def quantised(x: Tensor, rng: RandomStreams) -> tuple[Tensor, Tensor]:
-            return torch.full((len(x),), bits, device=x.device), model.detokenize(model.tokenize(x))
+        def quantised(x: Tensor, rng: RandomStreams) -> tuple[Tensor, Tensor, Tensor]:
+            found = model.tokenize(x)
+            return torch.full((len(x),), code.bits, device=x.device), model.detokenize(found), found
 
-        return Code(f"{tokens.num_values} tokens of {tokens.num_classes} values, fixed length", quantised)
+        words = f"{tokens.num_values} tokens of {tokens.num_classes} values, fixed length"
+        code = Code(words, quantised, tokens)
+        return code
     return None
 
 
 def rate_scores(
     loaded: Loaded, request: Request, data: Any, progress: Progress, world: World = ALONE
 ) -> tuple[Rows, dict[str, Rows]]:
-    """`rate_bits` and `distortion_mse` of a split, and those of the training data's mean, which costs nothing.
+    """`rate_bits` and `distortion_mse` of a split, and of tokens `usage` and `perplexity`; the first two of baselines.
 
-    The rate is in bits per datum, the distortion the mean squared error per value, in units of [-1, 1]. The noise of
-    datum i is stream (seed, i). Several processes share the batches; the first has the scores.
+    The rate is in bits per datum, the distortion the mean squared error per value, in units of [-1, 1]. Baselines are
+    the training data's mean, which costs nothing, and beside tokens PCA and k-means in as many bits, the next whole
+    number, where data are not too large for it. The noise of datum i is stream (seed, i). Several processes share the
+    batches; the first has the scores.
     """
     model, name = loaded.model, loaded.spec.data
     code = code_of(model)
@@ -77,40 +88,25 @@ def rate_scores(
             if not world.owns(number):
                 continue
             x, first = batch[name].to(device), number * request.batch_size
-            bits, y = code.step(x, RandomStreams(request.seed, range(first, first + len(x)), device))
-            found[number] = torch.stack([bits.double(), squared_error(x, y)], 1).cpu()
+            bits, y, tokens = code.step(x, RandomStreams(request.seed, range(first, first + len(x)), device))
+            counts = None if tokens is None else code_counts(tokens, code.tokens).cpu()
+            found[number] = torch.stack([bits.double(), squared_error(x, y)], 1).cpu(), counts
             advance(len(x) * world.size)
     parts = world.gather(found)
     if not world.first:
         return {}, {}
-    scores = entries(torch.cat(parts), code.words)
-    return scores, {"training mean": mean_code(data, name, request, count)} if request.baselines else {}
+    scores = entries(torch.cat([values for values, _ in parts]), code.words)
+    if code.tokens is not None:
+        scores |= use_entries(sum(counts for _, counts in parts), code.tokens)
+    if not request.baselines:
+        return scores, {}
+    baselines = {"training mean": mean_code(data, name, request, count)}
+    return scores, baselines | vector_code(data, name, request, count, math.ceil(code.bits))
 
 
-def squared_error(x: Tensor, y: Tensor) -> Tensor:
-    """Per datum, the mean over its values: (B, ...) -> (B,) float64."""
-    return (x.double() - y.double()).square().flatten(1).mean(1)
-
-
-def mean_code(data: Any, name: str, request: Request, count: int) -> Rows:
-    """The code that says nothing: every datum is read as the training data's mean."""
-    total, num = torch.zeros(()), 0
-    for batch in data.batches("train", num=MOST_TRAIN):
-        total, num = total + batch[name].double().sum(0), num + len(batch[name])
-    held_out = data.batches(request.split, batch_size=request.batch_size, num=count)
-    errors = torch.cat([squared_error(batch[name], total / num) for batch in held_out])
-    return entries(torch.stack([torch.zeros_like(errors), errors], 1), "none")
-
-
-def entries(values: Tensor, words: str) -> Rows:
-    """As results.json has them: of bits and errors per datum, (N, 2)."""
-    rows: Rows = {}
-    for name, column in zip(("rate_bits", "distortion_mse"), values.unbind(1), strict=True):
-        error = float(column.std(correction=0)) / math.sqrt(len(column))
-        about = {"code": words, "num_samples": len(column), "num_draws": 1, "extractor": None}
-        rows[name] = {
-            "value": float(column.mean()),
-            "std": None,
-            "protocol": {**about, "standard_error": error},
-        }
-    return rows
+def use_entries(counts: Tensor, tokens: ModalitySpec) -> Rows:
+    """Of a whole split's counts, (codebooks, K), as results.json has them."""
+    about = {"codebooks": len(counts), "codes": tokens.num_classes, "num_tokens": int(counts.sum())}
+    protocol = {**about, "num_draws": 1, "extractor": None}
+    scores = code_use(counts).items()
+    return {name: {"value": float(value), "std": None, "protocol": protocol} for name, value in scores}

@@ -14,6 +14,7 @@ from genlab.metrics.scores import METRICS
 IDEALS = {score: better for metric in METRICS.values() for score, better in metric.better.items()}
 IDEALS |= {"fid_ratio": "lower", "swd_ratio": "lower", "bpd": "lower", "elbo_bpd": "lower"}
 IDEALS |= {"rate_bits": "lower", "distortion_mse": "lower"}
+IDEALS |= {"usage": "higher", "perplexity": "higher"}
 IDEALS |= {score: "higher" for metric in DISENTANGLEMENT.values() for score in metric.scores}
 IDEALS |= {score: better for scores in RECONSTRUCTION_SCORES.values() for score, better in scores.items()}
 COMMON = ("floor", "num_draws")  # in a score's protocol, but not worth a footnote

@@ -3,18 +3,19 @@
 import torch
 from torch import Tensor
 
+from genlab.core import ModalitySpec
 from genlab.families.base import GenerativeModel
-from genlab.metrics import codebook_perplexity, codebook_usage
+from genlab.metrics.codebook import code_counts, code_use, codebook_perplexity, num_codebooks
 
 
 class CodeUse(GenerativeModel):
-    """Counts a quantiser's indices. A subclass has a `quantiser`, its `grid`, and `bits`."""
+    """Counts a model's tokens. A subclass has a `token_spec`, and `bits`."""
 
     _counts: Tensor | None = None  # (codebooks, num_codes), over the set that is gone through
 
     def code_terms(self, phase: str, indices: Tensor) -> dict[str, Tensor]:
         """In training the batch's `perplexity`; elsewhere nothing, but the indices are counted."""
-        counts = self._counted(indices)
+        counts = code_counts(indices, self._tokens)
         if phase == "train":
             return {"perplexity": codebook_perplexity(counts).mean()}
         if self._counts is not None:
@@ -22,8 +23,8 @@ class CodeUse(GenerativeModel):
         return {}
 
     def on_validation_epoch_start(self) -> None:
-        codebooks = len(self._codebooks(torch.zeros(1, *self.quantiser.token_shape(self.grid))))
-        self._counts = torch.zeros(codebooks, self.quantiser.num_codes, dtype=torch.int64, device=self.device)
+        shape = num_codebooks(self._tokens), self._tokens.num_classes
+        self._counts = torch.zeros(shape, dtype=torch.int64, device=self.device)
 
     def on_validation_epoch_end(self) -> None:
         self._log_use("val")
@@ -36,13 +37,9 @@ class CodeUse(GenerativeModel):
 
     def _log_use(self, phase: str) -> None:
         counts, self._counts = self.trainer.strategy.reduce(self._counts, reduce_op="sum"), None
-        perplexity, usage = codebook_perplexity(counts).mean(), codebook_usage(counts).mean()
-        terms = {"perplexity": perplexity, "usage": usage, "bits": torch.tensor(self.bits)}
+        terms = {**code_use(counts), "bits": torch.tensor(self.bits)}
         self.log_dict({f"{phase}/{name}": value.to(self.device) for name, value in terms.items()})
 
-    def _codebooks(self, indices: Tensor) -> list[Tensor]:
-        return self.quantiser.by_codebook(indices, self.grid)
-
-    def _counted(self, indices: Tensor) -> Tensor:
-        num = self.quantiser.num_codes
-        return torch.stack([torch.bincount(own.flatten(), minlength=num) for own in self._codebooks(indices)])
+    @property
+    def _tokens(self) -> ModalitySpec:
+        return self.token_spec[self.token_spec.data]

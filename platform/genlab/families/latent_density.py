@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genlab.core import DataSpec, Frozen, RandomStreams, StartsFromData
 from genlab.families.parts import PartFactory, check_part
-from genlab.families.scaled_latents import NUM_MEASURED, ScaledLatents
+from genlab.families.scaled_latents import ScaledLatents
 
 
 class LatentDensity(ScaledLatents):
@@ -38,7 +38,7 @@ class LatentDensity(ScaledLatents):
     def on_train_start(self) -> None:
         super().on_train_start()
         if not self.prior.started:
-            self.prior.start(self._scaled(self.trainer.datamodule.batches("train", num=NUM_MEASURED)))
+            self.prior.start(self._scaled(self._training_batches(self.trainer.datamodule)))
 
     def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`, the mean of -log p(z | c) in nats of scaled latents, which says nothing of the data's bits."""
@@ -51,4 +51,5 @@ class LatentDensity(ScaledLatents):
 
     def _scaled(self, batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
         for batch in batches:
-            yield {**batch, self.latent: (self._latents(batch) - self.mean) / self.std}
+            z = self._latents(batch).to(self.mean.device)
+            yield {**batch, self.latent: (z - self.mean) / self.std}

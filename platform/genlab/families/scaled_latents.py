@@ -123,7 +123,8 @@ class ScaledLatents(TwoStage):
 
     def _measure(self, data: Any) -> None:
         count, total, squares = 0, torch.zeros_like(self.mean).double(), torch.zeros_like(self.mean).double()
-        for z in self._training_latents(data):
+        for batch in self._training_batches(data):
+            z = self._latents(batch).to(self.mean.device)
             self._check_finite(z)
             over = (0, *range(2, z.ndim))
             count += z.numel() // z.shape[1]
@@ -134,7 +135,7 @@ class ScaledLatents(TwoStage):
         self.std.copy_((squares / count - mean.square()).clamp(min=1e-12).sqrt())
         self.num_measured.fill_(count)
 
-    def _training_latents(self, data: Any) -> Iterator[Tensor]:
+    def _training_batches(self, data: Any) -> Iterator[dict[str, Tensor]]:
+        """The training data as they are kept: with their latents, where these were made before."""
         source = data.source("train")
-        rows = torch.arange(min(len(source), NUM_MEASURED)).split(256)
-        return (self._latents(batch).to(self.mean.device) for batch in source.stream(rows))
+        return source.stream(torch.arange(min(len(source), NUM_MEASURED)).split(256))

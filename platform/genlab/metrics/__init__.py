@@ -2,7 +2,7 @@
 
 from genlab.metrics.baselines import ClasswiseGaussian
 from genlab.metrics.classes import class_histogram, histogram_distance, label_agreement
-from genlab.metrics.codebook import CodebookUse, codebook_perplexity, codebook_usage
+from genlab.metrics.codebook import code_counts, code_use, codebook_perplexity, codebook_usage
 from genlab.metrics.digits_classifier import DigitsClassifier, load_digits_classifier
 from genlab.metrics.digits_features import DigitsFeatures
 from genlab.metrics.disentanglement import (
@@ -37,7 +37,6 @@ __all__ = [
     "BetaVAEScore",
     "BitsPerDimension",
     "ClasswiseGaussian",
-    "CodebookUse",
     "DigitsClassifier",
     "DigitsFeatures",
     "DigitsJudge",
@@ -70,5 +69,7 @@ __all__ = [
     "sinkhorn_distance",
     "sliced_distance",
     "two_sample_accuracy",
+    "code_counts",
+    "code_use",
     "codebook_usage",
 ]

@@ -1,10 +1,11 @@
 """How much of a codebook is used."""
 
+import math
+
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from genlab.core import require
+from genlab.core import ModalitySpec
 
 
 def codebook_perplexity(counts: Tensor) -> Tensor:
@@ -26,41 +27,35 @@ def codebook_usage(counts: Tensor) -> Tensor:
     return (counts > 0).float().mean(-1)
 
 
-class CodebookUse(Metric):
-    """Perplexity and usage of a codebook over a set, over all ranks; of several indices per position, their means.
+def num_codebooks(spec: ModalitySpec) -> int:
+    """Of tokens (L,) or (h, w) one; one for each grid of a sequence of several, and for each depth of (h, w, depth)."""
+    return len(spec.grids) or (spec.shape[2] if len(spec.shape) == 3 else 1)
+
+
+def code_counts(tokens: Tensor, spec: ModalitySpec) -> Tensor:
+    """How often each code of each codebook is used in tokens (B, *shape): (codebooks, K) int64.
 
     Args:
-        num_codes: K, values that an index can take.
-        depth: indices per position, each with a codebook of its own; where it is 1, indices have no axis for it.
+        tokens: as a `CanTokenize` gives them.
+        spec: of these.
 
-    Raises:
-        UserError: a number is not positive.
+    >>> spec = ModalitySpec((5,), num_classes=3, grids=((1, 1), (2, 2)))
+    >>> code_counts(torch.tensor([[2, 0, 0, 0, 1]]), spec)
+    tensor([[0, 0, 1],
+            [3, 1, 0]])
+    """
+    parts = [tokens]
+    if spec.grids:
+        parts = tokens.split([math.prod(grid) for grid in spec.grids], dim=1)
+    elif len(spec.shape) == 3:
+        parts = tokens.unbind(-1)
+    return torch.stack([torch.bincount(part.flatten(), minlength=spec.num_classes) for part in parts])
 
-    >>> metric = CodebookUse(4)
-    >>> metric.update(torch.tensor([[0, 1], [1, 0]]))
-    >>> {name: value.item() for name, value in metric.compute().items()}
+
+def code_use(counts: Tensor) -> dict[str, Tensor]:
+    """`perplexity`, 1..K, and `usage`, 0..1, of a set's counts (codebooks, K): means over the codebooks.
+
+    >>> {name: value.item() for name, value in code_use(torch.tensor([[2, 2, 0, 0]])).items()}
     {'perplexity': 2.0, 'usage': 0.5}
     """
-
-    full_state_update = False
-
-    def __init__(self, num_codes: int, depth: int = 1):
-        super().__init__()
-        for name, number in {"num_codes": num_codes, "depth": depth}.items():
-            require(number >= 1, name, number, "a positive integer", "give the quantiser's")
-        self.num_codes, self.depth = num_codes, depth
-        self.add_state("counts", torch.zeros(depth, num_codes, dtype=torch.int64), dist_reduce_fx="sum")
-
-    def update(self, indices: Tensor) -> None:
-        """Count indices (B, *grid), or (B, *grid, depth)."""
-        numbers = (
-            indices.reshape(-1, self.depth) + torch.arange(self.depth, device=indices.device) * self.num_codes
-        )
-        self.counts += torch.bincount(numbers.flatten(), minlength=self.counts.numel()).view_as(self.counts)
-
-    def compute(self) -> dict[str, Tensor]:
-        """`perplexity`, 1..K, and `usage`, 0..1."""
-        return {
-            "perplexity": codebook_perplexity(self.counts).mean(),
-            "usage": codebook_usage(self.counts).mean(),
-        }
+    return {"perplexity": codebook_perplexity(counts).mean(), "usage": codebook_usage(counts).mean()}

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from genlab.core import require
+from genlab.probability.kmeans import kmeans
 
 MOST_BITS = 10  # of a group: k-means needs several data per centre
-STEPS = 30
 
 
 class PCAKMeans:
@@ -38,9 +38,9 @@ class PCAKMeans:
         self.mean = rows.mean(0)
         self.axes = torch.linalg.svd(rows - self.mean, full_matrices=False).Vh  # (components, D)
         parts = ((rows - self.mean) @ self.axes.T).split(size, dim=1)
-        most = min(MOST_BITS, len(x).bit_length() - 1)
-        expected = f"at most {most * len(parts)} for {len(x)} data"
-        require(bits <= most * len(parts), "bits", bits, expected, "give more data, or fewer bits")
+        most, limit = _most_bits(x), most_bits(x, size)
+        expected = f"at most {limit} for {len(x)} data"
+        require(bits <= limit, "bits", bits, expected, "give more data, or fewer bits")
         generator = torch.Generator().manual_seed(seed)
         self.size, self.allocation = size, [0] * len(parts)
         self.centres = [kmeans(part, 1, generator) for part in parts]
@@ -62,25 +62,14 @@ class PCAKMeans:
         return (torch.cat(found, dim=1) @ self.axes + self.mean).view_as(x).to(x.dtype)
 
 
-def kmeans(rows: Tensor, num: int, generator: torch.Generator) -> Tensor:
-    """Lloyd's centres (num, D) of rows (N, D), begun from rows that are drawn far from each other (k-means++).
+def most_bits(x: Tensor, size: int = 1) -> int:
+    """What data (N, *shape) can be given, in groups of so many components."""
+    return _most_bits(x) * -(-min(len(x), x[0].numel()) // size)
 
-    Source: Lloyd 1982; Arthur and Vassilvitskii 2007.
-    """
-    num = min(num, len(rows))
-    centres = rows[torch.randint(len(rows), (1,), generator=generator)]
-    distances = (rows - centres).square().sum(1)
-    while len(centres) < num:
-        weights = distances if distances.sum() > 0 else torch.ones_like(distances)
-        new = rows[torch.multinomial(weights, 1, generator=generator)]
-        centres = torch.cat([centres, new])
-        distances = torch.minimum(distances, (rows - new).square().sum(1))
-    for _ in range(STEPS):
-        nearest = torch.cdist(rows, centres).argmin(1)
-        counts = torch.bincount(nearest, minlength=num)[:, None]
-        sums = torch.zeros_like(centres).index_add_(0, nearest, rows)
-        centres = torch.where(counts > 0, sums / counts.clamp(min=1), centres)
-    return centres
+
+def _most_bits(x: Tensor) -> int:
+    """Of one group."""
+    return min(MOST_BITS, len(x).bit_length() - 1)
 
 
 def _error(rows: Tensor, centres: Tensor) -> float:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genlab.core import require
+from genlab.probability.kmeans import far_rows
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,5 @@ def _maximise(x: Tensor, responsibilities: Tensor, ridge: float) -> FittedMixtur
 
 def _nearest_centre(x: Tensor, num: int, generator: torch.Generator | None) -> Tensor:
     """Which of `num` points is nearest, one-hot (N, K): each chosen by its squared distance to those before."""
-    chosen = [int(torch.randint(len(x), (1,), generator=generator))]
-    distance = (x - x[chosen[0]]).square().sum(1)
-    for _ in range(num - 1):
-        shares = distance if bool(distance.sum() > 0) else torch.ones_like(distance)
-        chosen.append(int(torch.multinomial(shares.cpu(), 1, generator=generator)))
-        distance = torch.minimum(distance, (x - x[chosen[-1]]).square().sum(1))
-    nearest = torch.cdist(x, x[chosen]).argmin(1)
+    nearest = torch.cdist(x, x[far_rows(x, num, generator)]).argmin(1)
     return torch.nn.functional.one_hot(nearest, num).to(x)

@@ -9,7 +9,7 @@ from genlab.callbacks.plots import blank, finished
 from genlab.callbacks.views.colours import token_colours
 from genlab.callbacks.views.view import Picture, Scene
 from genlab.core import ModalitySpec
-from genlab.metrics.codebook import codebook_perplexity, codebook_usage
+from genlab.metrics.codebook import code_counts, codebook_perplexity, codebook_usage
 
 NUM_IMAGES = 8
 MAX_DEPTH = 4  # of residual codes, whose maps are drawn
@@ -23,10 +23,10 @@ def tokenized(scene: Scene, num: int | None = None) -> Tensor:
     return torch.cat([scene.model.tokenize(part) for part in scene.x[:num].split(NUM_AT_ONCE)])
 
 
-def code_counts(scene: Scene) -> Tensor:
+def counts_of(scene: Scene) -> Tensor:
     """How often each code is used in the scene's data, (K,)."""
     spec = scene.model.token_spec
-    return torch.bincount(tokenized(scene).flatten(), minlength=spec[spec.data].num_classes).cpu()
+    return code_counts(tokenized(scene), spec[spec.data]).sum(0).cpu()
 
 
 def token_maps(scene: Scene) -> Picture | None:
@@ -62,7 +62,7 @@ def code_patches(scene: Scene) -> Picture | None:
     shape = scene.model.token_spec.shape
     if len(shape) != 2:
         return None
-    counts = code_counts(scene)
+    counts = counts_of(scene)
     codes = counts.argsort(descending=True, stable=True)[:NUM_CODES]
     maps = codes.to(scene.x.device)[:, None, None].expand(-1, *shape)
     x = torch.cat([scene.model.detokenize(part).float() for part in maps.split(NUM_AT_ONCE)])
@@ -87,7 +87,7 @@ def middle_patch(x: Tensor, grid: tuple[int, ...]) -> Tensor:
 
 def code_usage(scene: Scene) -> Picture:
     """Share of positions that each code takes, the most used first, beside an even use of all."""
-    counts = code_counts(scene)
+    counts = counts_of(scene)
     perplexity, used = float(codebook_perplexity(counts)), float(codebook_usage(counts))
     caption = (
         f"use of {len(counts)} codes on validation data: {used:.0%} of them, perplexity {perplexity:.4g}"

@@ -1,7 +1,8 @@
 """Quantisation at several resolutions: the finer levels see the codes of the coarser ones."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from genlab.core import require
 from genlab.networks.blocks import Downsample, Upsample
 from genlab.networks.convolutional import PreActivationBlock, norm_silu
 from genlab.networks.quantisers.quantiser import MapQuantiser, Quantised, Quantiser
+
+Quantise = Callable[[Quantiser, Tensor], tuple[Any, Tensor]]
 
 
 class HierarchicalQuantiser(MapQuantiser):
@@ -77,26 +80,22 @@ class HierarchicalQuantiser(MapQuantiser):
     def token_shape(self, grid: Sequence[int]) -> tuple[int, ...]:
         return (sum(math.prod(own) for own in self.token_grids(grid)),)
 
-    def by_codebook(self, indices: Tensor, grid: Sequence[int]) -> list[Tensor]:
-        return list(indices.split([math.prod(own) for own in self.token_grids(grid)], dim=1))
-
     def forward(self, z: Tensor) -> Quantised:
-        answers, s = [], None
-        for m, h in enumerate(self._reductions(z)):
-            s = None if s is None else self.up[m - 1](s)
-            answers.append(self.quantisers[m](self._features(m, h, s)))
-            s = self._joined(m, s, answers[-1].z_q)
+        def quantise(quantiser: Quantiser, features: Tensor) -> tuple[Quantised, Tensor]:
+            answer = quantiser(features)
+            return answer, answer.z_q
+
+        answers, s = self._walk(z, quantise)
         indices = torch.cat([a.indices.flatten(1) for a in answers], dim=1)
         return Quantised(s, indices, *(sum(term) for term in list(zip(*answers, strict=True))[2:]))
 
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
-        found, s = [], None
-        for m, h in enumerate(self._reductions(z)):
-            s = None if s is None else self.up[m - 1](s)
-            found.append(self.quantisers[m].encode(self._features(m, h, s)))
-            s = self._joined(m, s, self.quantisers[m].decode(found[-1]).to(z.dtype))
-        return torch.cat([own.flatten(1) for own in found], dim=1)
+        def quantise(quantiser: Quantiser, features: Tensor) -> tuple[Tensor, Tensor]:
+            indices = quantiser.encode(features)
+            return indices, quantiser.decode(indices).to(z.dtype)
+
+        return torch.cat([own.flatten(1) for own in self._walk(z, quantise)[0]], dim=1)
 
     def decode(self, indices: Tensor, grid: Sequence[int] = ()) -> Tensor:
         """s_M of indices (B, L), of the coarsest levels alone where there are no more: then on their own grid.
@@ -113,6 +112,16 @@ class HierarchicalQuantiser(MapQuantiser):
             own = indices[:, start:end].unflatten(1, grids[m])
             s, start = self._joined(m, s, self.quantisers[m].decode(own)), end
         return s
+
+    def _walk(self, z: Tensor, quantise: Quantise) -> tuple[list[Any], Tensor]:
+        """What each level makes of its features, coarse to fine, and s_M; `quantise` gives this and the codes."""
+        found, s = [], None
+        for m, h in enumerate(self._reductions(z)):
+            s = None if s is None else self.up[m - 1](s)
+            answer, codes = quantise(self.quantisers[m], self._features(m, h, s))
+            found.append(answer)
+            s = self._joined(m, s, codes)
+        return found, s
 
     def _reductions(self, z: Tensor) -> list[Tensor]:
         """h_1, ..., h_M."""

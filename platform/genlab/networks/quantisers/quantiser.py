@@ -66,10 +66,6 @@ class MapQuantiser(nn.Module, ABC):
     def token_shape(self, grid: Sequence[int]) -> tuple[int, ...]:
         """Shape of one sample's indices, of features on this grid."""
 
-    @abstractmethod
-    def by_codebook(self, indices: Tensor, grid: Sequence[int]) -> list[Tensor]:
-        """The indices of each codebook, (B, n) each."""
-
     def token_grids(self, grid: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """Where a sample's indices are a sequence of several grids: their shapes, in its order; else none."""
         return ()
@@ -120,9 +116,6 @@ class Quantiser(MapQuantiser):
 
     def token_shape(self, grid: Sequence[int]) -> tuple[int, ...]:
         return (*grid, self.depth) if self.depth > 1 else tuple(grid)
-
-    def by_codebook(self, indices: Tensor, grid: Sequence[int]) -> list[Tensor]:
-        return [part.flatten(1) for part in (indices.unbind(-1) if self.depth > 1 else [indices])]
 
     def _rows(self, z: Tensor) -> Tensor:
         ok = z.ndim >= 3 and z.shape[1] == self.dim

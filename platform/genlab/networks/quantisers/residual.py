@@ -1,6 +1,7 @@
 """Residual quantisation: each quantiser takes what those before it left."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,11 +41,11 @@ class ResidualQuantiser(Quantiser):
         self.dim, self.num_codes, self.depth = quantisers[0].dim, quantisers[0].num_codes, len(quantisers)
 
     def nearest(self, rows: Tensor) -> Tensor:
-        indices = []
-        for quantiser in self.quantisers:
-            indices.append(quantiser.nearest(rows))
-            rows = rows - quantiser.codes(indices[-1])
-        return torch.stack(indices, dim=-1)
+        def quantise(quantiser: Quantiser, left: Tensor) -> tuple[Tensor, Tensor]:
+            indices = quantiser.nearest(left)
+            return indices, quantiser.codes(indices)
+
+        return torch.stack(self._walk(rows, quantise), dim=-1)
 
     def codes(self, indices: Tensor) -> Tensor:
         """The sum of the quantisers' codes; of indices (..., m) with m < depth, of the first m quantisers."""
@@ -52,11 +53,21 @@ class ResidualQuantiser(Quantiser):
         return sum(quantiser.codes(i) for quantiser, i in levels)
 
     def quantise(self, rows: Tensor) -> Quantised:
-        residual, answers = rows, []
-        for quantiser in self.quantisers:
-            answers.append(quantiser.quantise(residual))
-            residual = residual - answers[-1].z_q.detach()
+        def quantise(quantiser: Quantiser, left: Tensor) -> tuple[Quantised, Tensor]:
+            answer = quantiser.quantise(left)
+            return answer, answer.z_q.detach()
+
+        answers = self._walk(rows, quantise)
         indices = torch.stack([a.indices for a in answers], dim=-1)
         terms = [sum(term) for term in list(zip(*answers, strict=True))[2:]]
         z_q = sum(a.z_q.detach() for a in answers)
         return Quantised(straight_through(rows, z_q), indices, *terms)
+
+    def _walk(self, rows: Tensor, quantise: Callable[[Quantiser, Tensor], tuple[Any, Tensor]]) -> list[Any]:
+        """What each quantiser makes of what those before it left; `quantise` gives this and the codes."""
+        found = []
+        for quantiser in self.quantisers:
+            answer, codes = quantise(quantiser, rows)
+            found.append(answer)
+            rows = rows - codes
+        return found
