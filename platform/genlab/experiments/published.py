@@ -32,6 +32,7 @@ COLUMNS = {
     "denoised_psnr": ("PSNR, denoised", "{:.2f} dB"),
     "rate_bits": ("bits/image", "{:.1f}"),
     "distortion_mse": ("reconstruction MSE", "{:.4f}"),
+    "usage": ("codes used", "{:.0%}"),
 }
 
 

@@ -43,7 +43,7 @@ def vector_code(data: Any, name: str, request: Request, count: int, bits: int) -
         error = squared_error(batch[name], model.reconstruct(batch[name]))
         values.append(torch.stack([torch.full_like(error, bits), error], 1))
     words = f"PCA and k-means, {SIZE} components at a time, fitted to {len(train)} training data"
-    return {"PCA and k-means": entries(torch.cat(values), words)}
+    return {f"PCA and k-means, {bits} bits": entries(torch.cat(values), words)}
 
 
 def entries(values: Tensor, words: str) -> Rows:
