@@ -14,6 +14,7 @@ from typing import Any
 
 from genlab.core import require
 from genlab.experiments.published_curves import keep_curves, with_curves
+from genlab.experiments.published_seeds import with_seeds
 from genlab.experiments.run_dir import RunDir
 from genlab.experiments.words import clock
 
@@ -33,6 +34,9 @@ COLUMNS = {
     "rate_bits": ("bits/image", "{:.1f}"),
     "distortion_mse": ("reconstruction MSE", "{:.4f}"),
     "usage": ("codes used", "{:.0%}"),
+    "mig": ("MIG", "{:.3f}"),
+    "factor_vae_score": ("FactorVAE score", "{:.3f}"),
+    "dci_disentanglement": ("DCI disentanglement", "{:.3f}"),
 }
 
 
@@ -136,7 +140,8 @@ def renewed(root: Path) -> dict[Path, str]:
     """The files that speak of results, as they should be."""
     records = kept(root / "configs" / "results")
     readme = with_tables((root / "README.md").read_text(), records)
-    texts = {root / "README.md": with_curves(readme, root / "configs" / "results" / "curves")}
+    readme = with_curves(readme, root / "configs" / "results" / "curves")
+    texts = {root / "README.md": with_seeds(readme, root / "configs" / "results" / "seeds")}
     for record in records:
         (config,) = (root / "configs").glob(f"*/{record['run']['experiment']}.yaml")
         texts[config] = with_reached(config.read_text(), record)
