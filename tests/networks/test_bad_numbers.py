@@ -24,15 +24,15 @@ PAIR = [VectorQuantiser(4, 8), VectorQuantiser(4, 8)]
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (partial(TokenTransformer, TOKENS, num_heads=0), "num_heads: got 0, expected a positive integer"),
-        (partial(TokenTransformer, TOKENS, width=0), "width: got 0, expected a positive integer"),
-        (partial(TokenTransformer, TOKENS, depth=0), "depth: got 0, expected a positive integer"),
+        (partial(TokenTransformer, TOKENS, num_heads=0), "num_heads: got 0, expected at least 1"),
+        (partial(TokenTransformer, TOKENS, width=0), "width: got 0, expected at least 1"),
+        (partial(TokenTransformer, TOKENS, depth=0), "depth: got 0, expected at least 1"),
         (
             partial(TokenTransformer, TOKENS, mlp_ratio=-1.0),
             "mlp_ratio: got -1.0, expected a positive number",
         ),
         (partial(TokenTransformer, TOKENS, mlp_ratio=0.0), "mlp_ratio: got 0.0, expected a positive number"),
-        (partial(GatedPixelCNN, TOKENS, channels=0), "channels: got 0, expected a positive integer"),
+        (partial(GatedPixelCNN, TOKENS, channels=0), "channels: got 0, expected at least 1"),
         (
             partial(MapEncoder, IMAGES, 4, channels=[0, 8]),
             r"channels: got \[0, 8\], expected positive widths",

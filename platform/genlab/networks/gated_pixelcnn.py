@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genlab.core import Condition, DataSpec, require
+from genlab.core import Condition, DataSpec, require, require_positive
 from genlab.networks.blocks import zero_init
 from genlab.networks.conditions import Conditional, condition_embedding, kinds_taken
 from genlab.networks.token_network import token_grid
@@ -102,8 +102,7 @@ class GatedPixelCNN(nn.Module):
             "(H, W)",
             "choose TokenTransformer",
         )
-        for name, number in {"channels": channels, "num_layers": num_layers}.items():
-            require(number >= 1, name, number, "a positive integer", "raise it")
+        require_positive(channels=channels, num_layers=num_layers)
         odd = kernel_size >= 3 and kernel_size % 2 == 1
         require(odd, "kernel_size", kernel_size, "an odd number from 3 up", "use 3 or 5")
         self.conditions = kinds = kinds_taken(spec, conditional, able=("label", "vector"))

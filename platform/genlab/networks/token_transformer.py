@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from genlab.core import Condition, DataSpec, require
+from genlab.core import Condition, DataSpec, require, require_positive
 from genlab.networks.blocks import zero_init
 from genlab.networks.causal_block import CausalBlock, KeyValueCache, Turns, row_major
 from genlab.networks.conditions import Conditional, condition_embedding, kinds_taken, token_embedding
@@ -58,8 +58,7 @@ class TokenTransformer(nn.Module):
         super().__init__()
         spec = DataSpec.of(spec)
         self.grid, self.num_tokens = token_grid(spec)
-        for name, number in {"depth": depth, "width": width, "num_heads": num_heads}.items():
-            require(number >= 1, name, number, "a positive integer", "raise it")
+        require_positive(depth=depth, width=width, num_heads=num_heads)
         require(mlp_ratio * width >= 1, "mlp_ratio", mlp_ratio, "a positive number", "4 is usual")
         ok = width % (2 * num_heads) == 0
         require(ok, "num_heads", num_heads, f"a divisor of half the width, {width} / 2", "change either")
