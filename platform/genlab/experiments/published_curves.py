@@ -1,16 +1,14 @@
 """Quality over solvers' budgets and over guidance, as README shows it: tables of the kept curves."""
 
-import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+from genlab.experiments.published_tables import with_tables_of
 from genlab.experiments.run_dir import RunDir
 
 FILES = ("solvers.json", "guidance.json")
 SCORES = {"two_sample": "two-sample test", "agreement": "agreement", "judge": "judge"}
-MARK = re.compile(r"<!-- curve: (\w+) -->\n.*?<!-- end of curve -->", re.S)
 
 
 def keep_curves(run: RunDir, experiment: str, folder: Path) -> list[Path]:
@@ -37,9 +35,4 @@ def curve_table(curve: dict[str, Any]) -> str:
 
 def with_curves(text: str, folder: Path) -> str:
     """A text with every table between marks of a curve, `<!-- curve: NAME -->`, renewed from NAME.json."""
-
-    def renewed(match: re.Match[str]) -> str:
-        table = curve_table(json.loads((folder / f"{match[1]}.json").read_text()))
-        return f"<!-- curve: {match[1]} -->\n{table}\n<!-- end of curve -->"
-
-    return MARK.sub(renewed, text)
+    return with_tables_of("curve", text, folder, curve_table)

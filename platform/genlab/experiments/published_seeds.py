@@ -1,11 +1,9 @@
 """Scores over seeds, as README shows them: tables of the kept measurements."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
-MARK = re.compile(r"<!-- seeds: (\w+) -->\n.*?<!-- end of seeds -->", re.S)
+from genlab.experiments.published_tables import with_tables_of
 
 
 def seeds_table(measured: dict[str, Any]) -> str:
@@ -27,9 +25,4 @@ def seeds_table(measured: dict[str, Any]) -> str:
 
 def with_seeds(text: str, folder: Path) -> str:
     """A text with every table between marks, `<!-- seeds: NAME -->`, renewed from NAME.json."""
-
-    def renewed(match: re.Match[str]) -> str:
-        table = seeds_table(json.loads((folder / f"{match[1]}.json").read_text()))
-        return f"<!-- seeds: {match[1]} -->\n{table}\n<!-- end of seeds -->"
-
-    return MARK.sub(renewed, text)
+    return with_tables_of("seeds", text, folder, seeds_table)
