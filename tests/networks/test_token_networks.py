@@ -108,11 +108,13 @@ def test_steps_give_what_all_positions_at_once_give(name):
     torch.testing.assert_close(network(tokens, given.null()), network(tokens, None))
 
 
-def test_a_long_sequences_steps_give_the_same():
-    network, tokens = transformer((8, 9), "rotary"), torch.randint(VOCABULARY, (2, 72))
-    together, cache, last = network(tokens), network.start(2), None
+@pytest.mark.parametrize("num", [1, 2, 5])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_long_sequences_steps_give_the_same(num, dtype):
+    network, tokens = transformer((8, 9), "rotary").to(dtype), torch.randint(VOCABULARY, (num, 72))
+    together, cache, last = network(tokens), network.start(num), None
     for i in range(72):
-        torch.testing.assert_close(network.step(last, cache), together[:, i])
+        torch.testing.assert_close(network.step(last, cache), together[:, i], rtol=1e-4, atol=1e-4)
         last = tokens[:, i]
 
 

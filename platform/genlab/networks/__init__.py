@@ -2,7 +2,7 @@
 
 from genlab.networks.attention import CrossAttention2d, SelfAttention2d
 from genlab.networks.blocks import Downsample, ResidualBlock, Upsample, coarsest, group_norm, zero_init
-from genlab.networks.causal_block import CausalBlock, KeyValueCache
+from genlab.networks.causal_block import CausalBlock
 from genlab.networks.class_densities import ClassDensity, ClassDensityFactory, FlowDensity, MixtureDensity
 from genlab.networks.conditional_norm import ConditionalNorm
 from genlab.networks.conditions import (
@@ -22,6 +22,7 @@ from genlab.networks.edm2_block import MPBlock
 from genlab.networks.embeddings import ConditionEmbedding, TimeEmbedding, VectorEmbedding
 from genlab.networks.feature_maps import MapDecoder, MapEncoder
 from genlab.networks.gated_pixelcnn import GatedPixelCNN
+from genlab.networks.key_value_cache import KeyValueCache
 from genlab.networks.ladder_decoder import LadderBlock, LadderDecoder
 from genlab.networks.ladder_encoder import LadderEncoder
 from genlab.networks.made import MADE, MaskedLinear

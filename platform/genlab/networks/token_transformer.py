@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from genlab.core import Condition, DataSpec, require, require_positive
 from genlab.networks.blocks import zero_init
-from genlab.networks.causal_block import CausalBlock, KeyValueCache, Turns, row_major
+from genlab.networks.causal_block import CausalBlock, Turns
 from genlab.networks.conditions import Conditional, condition_embedding, kinds_taken, token_embedding
+from genlab.networks.key_value_cache import KeyValueCache
 from genlab.networks.rotary import rotary_angles
+from genlab.networks.row_product import row_product
 from genlab.networks.token_network import token_grid
 
 
@@ -120,8 +122,8 @@ class TokenTransformer(nn.Module):
         cache = KeyValueCache(
             len(self.blocks), num, self.num_heads, length, width // self.num_heads, self.head.weight
         )
-        cache.weights = [block.step_weights(length) for block in self.blocks]
-        cache.head = row_major(self.head.weight, length)
+        cache.products = [block.step_products(num, length) for block in self.blocks]
+        cache.head = row_product(self.head, num, length)
         if self.condition is not None:
             cache.embedding = self.condition(condition, num)
         if self.tokens is not None:
@@ -140,16 +142,18 @@ class TokenTransformer(nn.Module):
         require(
             i < cache.capacity, "cache", f"{i} positions", f"fewer than {cache.capacity}", "start another one"
         )
-        x = self.first.expand(cache.num, -1) if tokens is None else self.embedding(tokens)
+        cache.make_room()
+        # Each block writes into x, so that x is a tensor of its own.
+        x = self.first.repeat(cache.num, 1) if tokens is None else self.embedding(tokens)
         if self.positions is not None:
-            x = x + self.positions[i]
+            x += self.positions[i]
         if cache.embedding is not None:
-            x = x + cache.embedding
+            x += cache.embedding
         turns = self._turns(i)
         for number, block in enumerate(self.blocks):
             x = block.step(x, cache, number, turns)
         cache.length += 1
-        return torch.addmm(self.head.bias, self.norm_out(x), cache.head)
+        return cache.head(self.norm_out(x))
 
     def _turns(self, positions: slice | int) -> Turns | None:
         return None if self.positions is not None else (self.cosines[positions], self.sines[positions])

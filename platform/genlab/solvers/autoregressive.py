@@ -115,7 +115,9 @@ class AutoregressiveDecoding:
         >>> AutoregressiveDecoding().draw(logits, u).tolist(), AutoregressiveDecoding(top_k=2).draw(logits, u).tolist()
         ([0, 1, 1, 2], [1, 1, 1, 2])
         """
-        logits, order = logits.float() / self.temperature, None
+        logits, order = logits.float(), None
+        if self.temperature != 1:
+            logits = logits / self.temperature
         if 0 < self.top_k < logits.shape[1]:
             logits, order = logits.topk(self.top_k)
         elif self.top_p < 1:
