@@ -10,6 +10,7 @@ from genlab.probability import (
     CosinePath,
     DataPrediction,
     Denoiser,
+    EDMPath,
     Estimate,
     LinearBetaPath,
     LinearPath,
@@ -30,9 +31,11 @@ from genlab.solvers import (
     PowerGrid,
     PredictorCorrector,
     UniPC,
+    heun_step,
     is_deterministic,
     solver_factories,
 )
+from genlab.solvers.ode import flow_field
 
 PATHS = [LinearPath(t_min=1e-4), CosinePath(), LinearBetaPath()]
 
@@ -166,6 +169,20 @@ def test_euler_on_the_linear_path_is_ddim():
     denoiser = GaussianDenoiser(LinearPath())
     x = torch.linspace(-2, 2, 9, dtype=torch.float64)
     torch.testing.assert_close(walk(Euler(13), denoiser, x), walk(DDIM(13), denoiser, x))
+
+
+@pytest.mark.parametrize("path", [EDMPath(), LinearBetaPath()])
+def test_heuns_step_is_one_step_whichever_way_it_is_asked(path):
+    """In the noise level, for one time and for each sample's own; in t, where sigma is linear in it; as a field."""
+    denoiser, x = GaussianDenoiser(path), torch.linspace(-2, 2, 9, dtype=torch.float64)
+    expected = heun_step(denoiser, x, torch.full_like(x, 0.5), torch.full_like(x, 0.4))
+    answers = [EDMStochastic().step(denoiser, x, 0.5, 0.4, None, None)]
+    if isinstance(path, EDMPath):
+        times = torch.tensor([0.5, 0.4], dtype=torch.float64)
+        answers += [Heun().step(denoiser, x, 0.5, 0.4, None, None)]
+        answers += [Heun().integrate(flow_field(denoiser), x, times)[0]]
+    for answer in answers:
+        torch.testing.assert_close(answer, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_one_prediction_is_as_good_as_another():

@@ -8,6 +8,7 @@ from torch import Tensor
 from genlab.core import Condition, RandomStreams, require
 from genlab.probability import Denoises, GaussianPath, at_time
 from genlab.solvers.grids import TimeGrid
+from genlab.solvers.heun_step import heun_of_estimates
 from genlab.solvers.multistep import node_at
 from genlab.solvers.noise_grids import KarrasGrid
 from genlab.solvers.solver import Solver
@@ -75,9 +76,8 @@ class EDMStochastic(Solver):
         if alpha_t == 0:  # an infinite noise level, from which the only step is to the estimate
             return estimate.step(x_t, 0.0, alpha_s, sigma_s)
         change, kept = sigma_s - sigma_t * alpha_s / alpha_t, alpha_s / alpha_t
-        half = estimate.step(x_t, kept, 0.0, change / 2)
-        end = at_time(denoiser, estimate.step(half, 1.0, 0.0, change / 2), s, condition)
-        return end.step(half, 1.0, 0.0, change / 2)
+        half = (0.0, change / 2)
+        return heun_of_estimates(denoiser, estimate, x_t, s, kept, half, half, condition)
 
     def _churned(self, path: GaussianPath, x_t: Tensor, t: float, rng: RandomStreams) -> tuple[float, Tensor]:
         """t and x_t at the raised noise level, which is not raised beyond t_max's."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from genlab.core import Condition, RandomStreams, require
 from genlab.probability import Denoises, GaussianPath, at_time
 from genlab.solvers.dormand_prince import Field
+from genlab.solvers.heun_step import heun_of_estimates, trapezoid
 from genlab.solvers.multistep import slopes_at
 from genlab.solvers.solver import Solver
 
@@ -108,8 +109,7 @@ class Heun(SteppedFlow):
 
     def advance(self, field: Field, y: Tensor, t: float, s: float, rows: Tensor) -> Tensor:
         slope = field(y, y.new_full((len(y),), t), rows)
-        end = field(y + (s - t) * slope, y.new_full((len(y),), s), rows)
-        return y + (s - t) * (slope + end) / 2
+        return trapezoid(y, s - t, slope, lambda end: field(end, y.new_full((len(y),), s), rows))
 
     def step(
         self,
@@ -123,11 +123,9 @@ class Heun(SteppedFlow):
         estimate = at_time(denoiser, x_t, t, condition)
         if s == 0:
             return estimate.x_0
-        half = (s - t) / 2
-        now, then = ([half * slope for slope in slopes_at(denoiser.path, time)] for time in (t, s))
-        middle = estimate.step(x_t, 1.0, *now)
-        end = at_time(denoiser, estimate.step(middle, 1.0, *now), s, condition)
-        return end.step(middle, 1.0, *then)
+        half, (a_t, b_t), (a_s, b_s) = (s - t) / 2, slopes_at(denoiser.path, t), slopes_at(denoiser.path, s)
+        now, then = (half * a_t, half * b_t), (half * a_s, half * b_s)
+        return heun_of_estimates(denoiser, estimate, x_t, s, 1.0, now, then, condition)
 
 
 def flow_field(denoiser: Denoises, condition: Condition | None = None) -> Field:
