@@ -64,7 +64,7 @@ class Denoiser:
         pred = self.network(seen, time, condition)
         if pred.shape == x_t.shape:
             return pred, None
-        if pred.shape[:2] != (len(x_t), 2 * x_t.shape[1]) or pred.shape[2:] != x_t.shape[2:]:
+        if pred.shape[:2] != (x_t.shape[0], 2 * x_t.shape[1]) or pred.shape[2:] != x_t.shape[2:]:
             expected = f"predictions of x_t's shape {tuple(x_t.shape)}"
             raise invalid("network", tuple(pred.shape), expected, "change its last layer")
         pred, raw = pred.chunk(2, dim=1)
@@ -72,7 +72,7 @@ class Denoiser:
 
     def at(self, x_t: Tensor, t: float, condition: Condition | None = None) -> Estimate:
         """Estimates at x_t (B, ...) and one t for all."""
-        pred, v = self.outputs(x_t, x_t.new_full((len(x_t),), t), condition)
+        pred, v = self.outputs(x_t, x_t.new_full(x_t.shape[:1], t), condition)
         return self.prediction.estimate_at(self.path, pred, x_t, t, v)
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition | None = None) -> Estimate:
@@ -85,4 +85,4 @@ class Denoiser:
 def at_time(denoiser: Denoises, x_t: Tensor, t: float, condition: Condition | None = None) -> Estimate:
     """Estimates at x_t (B, ...) and one t for all, without tensors of factors where the denoiser can do so."""
     at = getattr(denoiser, "at", None)
-    return at(x_t, t, condition) if at else denoiser(x_t, x_t.new_full((len(x_t),), t), condition)
+    return at(x_t, t, condition) if at else denoiser(x_t, x_t.new_full(x_t.shape[:1], t), condition)

@@ -22,9 +22,9 @@ class Estimate:
     eps: Tensor
     v: Tensor | None = None
 
-    def step(self, x: Tensor, of_x: float, of_x_0: float, of_eps: float) -> Tensor:
-        """of_x x + of_x_0 x_0 + of_eps eps, (B, ...), which a step of a solver is; a new tensor."""
-        return combination(of_x, x, [of_x_0, of_eps], [self.x_0, self.eps])
+    def step(self, x: Tensor, of_x: float, of_x_0: float, of_eps: float, own: bool = False) -> Tensor:
+        """of_x x + of_x_0 x_0 + of_eps eps, (B, ...), which a step of a solver is; written into x if it is our own."""
+        return combination(of_x, x, (of_x_0, of_eps), (self.x_0, self.eps), own)
 
 
 class LinearEstimate(Estimate):
@@ -56,26 +56,38 @@ class LinearEstimate(Estimate):
         """E[eps | x_t], (B, ...), in x_t's precision."""
         return _of(self.x_t, self.pred, *self.of_eps)
 
-    def step(self, x: Tensor, of_x: float, of_x_0: float, of_eps: float) -> Tensor:
+    def step(self, x: Tensor, of_x: float, of_x_0: float, of_eps: float, own: bool = False) -> Tensor:
         (x_t_in_x_0, pred_in_x_0), (x_t_in_eps, pred_in_eps) = self.of_x_0, self.of_eps
         of_x_t = of_x_0 * x_t_in_x_0 + of_eps * x_t_in_eps
         of_pred = of_x_0 * pred_in_x_0 + of_eps * pred_in_eps
         if x is self.x_t:
-            return combination(of_x + of_x_t, x, (of_pred,), (self.pred,))
-        return combination(of_x, x, (of_x_t, of_pred), (self.x_t, self.pred))
+            return combination(of_x + of_x_t, x, (of_pred,), (self.pred,), own)
+        return combination(of_x, x, (of_x_t, of_pred), (self.x_t, self.pred), own)
 
 
-def combination(of_x: float, x: Tensor, weights: Sequence[float], terms: Sequence[Tensor]) -> Tensor:
-    """of_x x + sum_k weights_k terms_k, in as few passes over memory as there are terms that count."""
-    rest = [(weight, term) for weight, term in zip(weights, terms, strict=False) if weight]
-    if of_x not in (0, 1) or not rest:
-        total = x.mul(of_x)
-    else:
-        (weight, term), *rest = rest
-        total = torch.add(x, term, alpha=weight) if of_x else term.to(x.dtype).mul(weight)
-    for weight, term in rest:
-        total.add_(term, alpha=weight)
-    return total
+def combination(
+    of_x: float, x: Tensor, weights: Sequence[float], terms: Sequence[Tensor], own: bool = False
+) -> Tensor:
+    """of_x x + sum_k weights_k terms_k, in as few passes over memory as there are terms that count.
+
+    It is a new tensor, or x, written over, where x is the caller's `own`.
+    """
+    total: Tensor | None = x
+    if of_x == 0:
+        total = None
+    elif of_x != 1:
+        total, own = x.mul_(of_x) if own else x.mul(of_x), True
+    for weight, term in zip(weights, terms, strict=False):
+        if weight == 0:
+            continue
+        if total is None:
+            total = term.to(x.dtype).mul(weight)
+        else:
+            total = total.add_(term, alpha=weight) if own else torch.add(total, term, alpha=weight)
+        own = True
+    if total is None:
+        return torch.zeros_like(x)
+    return total if own else total.clone()
 
 
 def _of(x_t: Tensor, pred: Tensor, of_x: float, of_pred: float) -> Tensor:

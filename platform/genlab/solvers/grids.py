@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -23,11 +24,15 @@ class TimeGrid(ABC):
         """The grid, (num_steps + 1,) float64, from noise to data."""
 
     def times(self, path: GaussianPath, num_steps: int) -> Tensor:
-        """The grid, (num_steps + 1,) float64.
+        """The grid, (num_steps + 1,) float64, laid once.
 
         Raises:
             UserError: it leaves the path's times, or does not fall to 0.
         """
+        return self._laid(path, num_steps).clone()
+
+    @lru_cache(maxsize=256)  # noqa: B019: grids are small, and few
+    def _laid(self, path: GaussianPath, num_steps: int) -> Tensor:
         times = self.nodes(path, num_steps)
         ends = times[[0, -2, -1]].tolist() if len(times) == num_steps + 1 else None
         inside = ends and ends[0] <= path.t_max * (1 + 1e-9) and ends[1] >= path.t_min * (1 - 1e-9)

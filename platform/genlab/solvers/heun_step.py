@@ -46,7 +46,7 @@ def heun_of_estimates(
     """
     middle = estimate.step(x_t, kept, *now)
     end = at_time(denoiser, estimate.step(middle, 1.0, *now), s, condition)
-    return end.step(middle, 1.0, *then)
+    return end.step(middle, 1.0, *then, own=True)
 
 
 def heun_step(

@@ -48,7 +48,12 @@ def slopes_at(path: GaussianPath, t: float) -> tuple[float, float]:
 
 def nodes_of(path: GaussianPath, times: Tensor) -> list[Node]:
     """The nodes of a grid, computed in float64 once, so that a step costs a few products."""
-    t = times.double().cpu()
+    return list(_nodes(path, tuple(times.tolist())))
+
+
+@lru_cache(maxsize=256)
+def _nodes(path: GaussianPath, times: tuple[float, ...]) -> list[Node]:
+    t = torch.tensor(times, dtype=torch.float64)
     columns = (t, path.alpha(t), path.sigma(t), path.log_snr(t) / 2)
     return [Node(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
