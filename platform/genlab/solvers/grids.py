@@ -31,7 +31,7 @@ class TimeGrid(ABC):
         """
         return self._laid(path, num_steps).clone()
 
-    @lru_cache(maxsize=256)  # noqa: B019: grids are small, and few
+    @lru_cache(maxsize=256)  # noqa: B019 - grids are small, and few
     def _laid(self, path: GaussianPath, num_steps: int) -> Tensor:
         times = self.nodes(path, num_steps)
         ends = times[[0, -2, -1]].tolist() if len(times) == num_steps + 1 else None
