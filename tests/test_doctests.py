@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-FOLDERS = ROOT / "platform", ROOT / "tests" / "benchmarks"
+FOLDERS = ROOT / "platform", ROOT / "tests" / "benchmarks", ROOT / "tests" / "solvers"
 FILES = sorted(path for folder in FOLDERS for path in folder.rglob("*.py") if ">>> " in path.read_text())
 
 

@@ -45,6 +45,13 @@ FAULTS = {
         (["--model.objective=ImplicitScoreMatching"], "ImplicitScoreMatching on LinearPath(t_min=0.0)"),
         (["--model.path=StochasticInterpolant", "--model.path.t_max=1"], "expected 0 < t_min and t_max < 1"),
     ],
+    "a weighting of errors where there are none": [
+        (
+            [f"--model.objective={name}", "--model.objective.weighting=LearnedUncertainty"],
+            "weighting: got 'LearnedUncertainty', expected one that is a factor of time",
+        )
+        for name in ("ImplicitScoreMatching", "SlicedScoreMatching")
+    ],
     "a score that there is not": [
         ([*COUPLED, "--model.solver=Ancestral"], "solver: got 'Ancestral', expected one without noise"),
         (

@@ -155,9 +155,7 @@ def test_mistakes_get_one_line(runs, lightning, tmp_path, images, monkeypatch, w
 def test_models_without_a_denoiser_do_not_edit(runs, lightning, images):
     for words in (["--from", images], ["--inpaint", "nowhere.npz", "--mask", "lower"]):
         done = lightning("sample", "--ckpt", runs["vae"], *words)
-        line = (
-            "error: ckpt: got 'VAE', expected a diffusion model of the data themselves, for editing; choose"
-        )
+        line = "error: ckpt: got 'VAE', expected a diffusion model of the data or of their latents, for editing; choose"
         assert done.error.startswith(line)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from genlab.experiments.published import kept, reached, renewed, table
+from genlab.experiments.published_likelihoods import likelihood_table
+from genlab.experiments.published_tables import with_tables_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,3 +35,25 @@ def test_a_solver_that_takes_as_many_evaluations_as_it_needs_is_named_by_its_tol
     assert "SWD / floor 1.25;" in text
     assert "DormandPrince with a tolerance of 1e-05" in text
     assert "SWD / floor" in table([record]).splitlines()[0]
+
+
+def test_the_flow_needs_no_more_bits_than_a_gaussian_vae_under_the_same_dequantisation():
+    names = ("flow_matching_dequantised_digits", "vae_gaussian_digits", "vae_digits")
+    records = [json.loads((ROOT / "configs" / "results" / f"{name}.json").read_text()) for name in names]
+    flow, gaussian, discrete = (record["scores"]["bpd"] for record in records)
+    assert flow["protocol"]["measure"] == gaussian["protocol"]["measure"] == "dequantised"
+    assert len({bpd["protocol"]["num_samples"] for bpd in (flow, gaussian, discrete)}) == 1
+    assert flow["value"] <= gaussian["value"]
+    rows = likelihood_table(*records).splitlines()
+    assert rows[2].startswith(
+        "| `flow_matching_dequantised_digits` | dequantised | probability-flow ODE (bound) |"
+    )
+    assert rows[2].endswith(f"| {flow['value'] - discrete['value']:.3f} |")
+
+
+def test_a_table_may_be_of_several_files(tmp_path: Path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"name": name}))
+    text = "x\n<!-- k: a b -->\nold\n<!-- end of k -->\ny\n<!-- k: b -->\n<!-- end of k -->\n"
+    new = with_tables_of("k", text, tmp_path, lambda *records: "+".join(record["name"] for record in records))
+    assert new == "x\n<!-- k: a b -->\na+b\n<!-- end of k -->\ny\n<!-- k: b -->\nb\n<!-- end of k -->\n"

@@ -57,6 +57,13 @@ def chain(home: Path, base: RunDir) -> RunDir:
     return fit(home, "chain", cascade_config(base.root, max_steps=14))
 
 
+def test_editing_is_refused_and_says_why(chain: RunDir, lightning: Any, tmp_path: Path):
+    done = lightning("sample", "--ckpt", chain.root, "--from", tmp_path / "any.npz")
+    assert done.status == 2
+    assert "ckpt: got 'Cascade', expected a diffusion model of the data or of their latents" in done.error
+    assert "this one's denoiser enlarges what another model drew" in done.error
+
+
 def test_the_path_ends_with_the_sample(chain: RunDir):
     model, rng = genlab.load(chain.root), RandomStreams(0, 3)
     condition = Condition(label=torch.tensor([1, 2, 3]))

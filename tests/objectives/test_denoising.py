@@ -147,6 +147,10 @@ def test_learned_uncertainty_stands_the_ends_of_a_path_and_mixed_precision():
         (lambda: P2(gamma=-1), "gamma"),
         (lambda: P2(k=0), "k: got 0"),
         (lambda: LearnedUncertainty(num_features=0), "num_features"),
+        (
+            lambda: LearnedUncertainty(LearnedUncertainty()),
+            "base: got .LearnedUncertainty., expected a weighting",
+        ),
     ],
 )
 def test_refuses_numbers_out_of_range(make, message):

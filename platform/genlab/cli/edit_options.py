@@ -5,7 +5,9 @@ from pathlib import Path
 
 
 def add_edit_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("editing, by a diffusion model, without training")
+    group = parser.add_argument_group(
+        "editing, by a diffusion model of the data or of their latents, without training"
+    )
     group.add_argument(
         "--inpaint", type=Path, metavar="IMAGES", help="fill in --mask of a picture or of FILE.npz's images"
     )

@@ -99,6 +99,19 @@ class CanDecode(Protocol):
 
 
 @runtime_checkable
+class HasScaledLatents(Protocol):
+    """Models data by latents of them of mean 0 and deviation 1, of which it has a model as a part."""
+
+    def to_scaled(self, x: Tensor) -> Tensor:
+        """Scaled latents of x."""
+        ...
+
+    def from_scaled(self, z: Tensor) -> Tensor:
+        """Data of scaled latents."""
+        ...
+
+
+@runtime_checkable
 class HasPosterior(Protocol):
     """Encodes at random, by a distribution q(z | x) of latents."""
 

@@ -7,22 +7,15 @@ import torch
 from torch import Tensor
 
 from genlab.core import Condition, RandomStreams
-from genlab.experiments.edits import (
-    Edit,
-    check_edit,
-    check_editable,
-    has_denoiser,
-    number_of,
-    row_length,
-    solver_of,
-)
+from genlab.experiments.edit_space import check_editable
+from genlab.experiments.edits import Edit, check_edit, number_of, row_length, solver_of
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import Request, num_classes
 from genlab.solvers.image_to_image import image_to_image
 from genlab.solvers.inpainting import inpaint
 from genlab.solvers.inversion import generate, invert, slerp
 
-__all__ = ["about_edit", "check_editable", "draw_edited", "has_denoiser", "number_of", "row_length"]
+__all__ = ["about_edit", "draw_edited", "number_of", "row_length"]
 
 
 def draw_edited(loaded: Loaded, request: Request, edit: Edit) -> Iterator[dict[str, Tensor]]:
@@ -52,22 +45,30 @@ def draw_edited(loaded: Loaded, request: Request, edit: Edit) -> Iterator[dict[s
 def edited(
     loaded: Loaded, edit: Edit, rows: Tensor, shares: Tensor, labels: Tensor | None, rng: RandomStreams
 ) -> Tensor:
-    """One batch of results: of images `rows`, `shares` of the way to the others."""
-    model = loaded.model
+    """One batch of results: of images `rows`, `shares` of the way to the others.
+
+    Latents are edited in place of data that they stand for. What an image lacks is grey to the encoder then, and what
+    it has is put back where the decoder blurs it (blended latent diffusion, Avrahami et al. 2023).
+    """
+    model, space = loaded.model, check_editable(loaded)
+    denoiser, guided = space.part.denoiser, space.part.guided()
     x = edit.images[rows].to(model.device)
     condition = None if labels is None else Condition(label=labels.to(model.device))
     settings = {"solver": solver_of(loaded, edit), "condition": condition}
     if edit.kind == "inpaint":
-        known = ~edit.missing.to(model.device)
-        return inpaint(model.guided(), x, known, resamples=edit.resamples, rng=rng, **settings)
+        missing = edit.missing.to(model.device)
+        z, known = space.enter(x.masked_fill(missing, 0)), ~space.missing(missing)
+        z = inpaint(guided, z, known, resamples=edit.resamples, rng=rng, **settings)
+        return torch.where(missing, space.leave(z), x)
+    z = space.enter(x)
     if edit.kind == "from":
-        return image_to_image(model.guided(), x, edit.strength, rng=rng, **settings)
-    latent = invert(model.denoiser, x, **settings)  # without guidance or clamping, which have no way back
+        return space.leave(image_to_image(guided, z, edit.strength, rng=rng, **settings))
+    noise = invert(denoiser, z, **settings)  # without guidance or clamping, which have no way back
     if edit.kind == "interpolate":
-        other = invert(model.denoiser, edit.others[rows].to(model.device), **settings)
-        pairs = zip(latent.split(1), other.split(1), shares.tolist(), strict=True)
-        latent = torch.cat([slerp(a, b, share) for a, b, share in pairs])
-    return generate(model.denoiser, latent, **settings)
+        other = invert(denoiser, space.enter(edit.others[rows].to(model.device)), **settings)
+        pairs = zip(noise.split(1), other.split(1), shares.tolist(), strict=True)
+        noise = torch.cat([slerp(a, b, share) for a, b, share in pairs])
+    return space.leave(generate(denoiser, noise, **settings))
 
 
 def labels_for(loaded: Loaded, request: Request, edit: Edit, rows: Tensor) -> Tensor | None:
@@ -83,4 +84,6 @@ def about_edit(loaded: Loaded, edit: Edit) -> dict[str, Any]:
     """How the images were edited, as primitives."""
     more = {"inpaint": {"resamples": edit.resamples}, "from": {"strength": edit.strength}}
     how = {"edit": edit.kind, "num_images": len(edit.images)}
+    if check_editable(loaded).latents is not None:
+        how["space"] = "scaled latents"
     return {**how, **more.get(edit.kind, {}), "sampler": solver_of(loaded, edit).protocol()}

@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from genlab.core import require
+from genlab.experiments.edit_space import check_editable
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import Request, check, num_classes
 from genlab.solvers import Ancestral, DormandPrince, Solver
@@ -19,8 +20,8 @@ class Edit:
 
     Args:
         kind: "inpaint" fills in, "from" makes others like them (SDEdit), "invert" finds their noise and returns
-            from it, as "reconstruct" does, "interpolate" goes to `others`. Models with latents reconstruct and
-            interpolate by these, "traverse" them, and draw from the "posterior".
+            from it, as "reconstruct" does, "interpolate" goes to `others`. Models with latents reconstruct by these,
+            interpolate by them where they have no denoiser, "traverse" them, and draw from the "posterior".
         images: (N, *spec.shape).
         labels: of the images, (N,), for a conditional model, or None.
         missing: what "inpaint" fills in, (1, H, W) bool.
@@ -52,34 +53,19 @@ class Edit:
         require(same, "interpolate", got, "as many images in both files", "choose them in pairs")
 
 
-def has_denoiser(loaded: Loaded) -> bool:
-    """Whether this is a diffusion model of the data themselves."""
-    return all(hasattr(loaded.model, part) for part in ("denoiser", "guided", "check_solver"))
-
-
-def check_editable(loaded: Loaded) -> None:
-    """Refuse a model that edits nothing: one without a denoiser, or whose denoiser is not of the data themselves.
-
-    Raises:
-        UserError: naming the family.
-    """
-    able = has_denoiser(loaded)
-    expected = "a diffusion model of the data themselves, for editing"
-    remedy = "choose a checkpoint of Diffusion"
-    require(able, "ckpt", type(loaded.model).__name__, expected, remedy)
-
-
 def check_edit(loaded: Loaded, edit: Edit, request: Request) -> None:
     """Refuse what can't be edited before any work is done.
 
     Raises:
-        UserError: a model without a denoiser, or one that must be told classes and was not.
+        UserError: a model without a denoiser, one that must be told classes and was not, a mask that leaves no latents.
     """
-    check_editable(loaded)
-    model, name = loaded.model, type(loaded.model).__name__
+    space = check_editable(loaded)
+    model, name = space.part, type(loaded.model).__name__
     expected = "a model with a score, which noise that is coupled with the data does not leave"
     remedy = "use --from, or train with IndependentCoupling"
     require(edit.kind != "inpaint" or model.has_score, "inpaint", name, expected, remedy)
+    if edit.missing is not None:
+        space.missing(edit.missing)
     model.check_solver(solver_of(loaded, edit))
     if not num_classes(loaded):
         return
@@ -121,5 +107,5 @@ def solver_of(loaded: Loaded, edit: Edit) -> Solver:
         return Ancestral(edit.steps or 100)
     if edit.kind != "from":
         return DormandPrince()
-    solver = loaded.model.solver
+    solver = check_editable(loaded).part.solver
     return solver.with_steps(edit.steps) if edit.steps else solver

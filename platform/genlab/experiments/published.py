@@ -14,6 +14,7 @@ from typing import Any
 
 from genlab.core import require
 from genlab.experiments.published_curves import keep_curves, with_curves
+from genlab.experiments.published_likelihoods import with_likelihoods
 from genlab.experiments.published_seeds import with_seeds
 from genlab.experiments.run_dir import RunDir
 from genlab.experiments.words import clock
@@ -138,10 +139,11 @@ def with_tables(text: str, records: list[Record]) -> str:
 
 def renewed(root: Path) -> dict[Path, str]:
     """The files that speak of results, as they should be."""
-    records = kept(root / "configs" / "results")
-    readme = with_tables((root / "README.md").read_text(), records)
-    readme = with_curves(readme, root / "configs" / "results" / "curves")
-    texts = {root / "README.md": with_seeds(readme, root / "configs" / "results" / "seeds")}
+    folder = root / "configs" / "results"
+    records = kept(folder)
+    readme = with_likelihoods(with_tables((root / "README.md").read_text(), records), folder)
+    readme = with_seeds(with_curves(readme, folder / "curves"), folder / "seeds")
+    texts = {root / "README.md": readme}
     for record in records:
         (config,) = (root / "configs").glob(f"*/{record['run']['experiment']}.yaml")
         texts[config] = with_reached(config.read_text(), record)

@@ -28,17 +28,22 @@ class Stopwatch:
 
 
 def sampling_part(loaded: Loaded) -> nn.Module:
-    """The module of a model that has a solver and a guided denoiser: itself, or a part of it that is not frozen.
+    """The module of a model that has a solver and a guided denoiser, see `guided_part`.
 
     Raises:
         UserError: there is none.
     """
-    frozen = {m for module in loaded.model.modules() if isinstance(module, Frozen) for m in module.modules()}
-    free = (m for m in loaded.model.modules() if m not in frozen)
-    found = next((m for m in free if hasattr(m, "guided") and hasattr(m, "solver")), None)
+    found = guided_part(loaded.model)
     name, remedy = type(loaded.model).__name__, "leave --solvers and --guidance-scales out"
     require(found is not None, "ckpt", name, "a family that samples by a solver, as Diffusion does", remedy)
     return found
+
+
+def guided_part(model: nn.Module) -> nn.Module | None:
+    """What has a solver and a guided denoiser, if anything: the model itself, or a part of it that is not frozen."""
+    frozen = {m for module in model.modules() if isinstance(module, Frozen) for m in module.modules()}
+    free = (m for m in model.modules() if m not in frozen)
+    return next((m for m in free if hasattr(m, "guided") and hasattr(m, "solver")), None)
 
 
 @contextmanager

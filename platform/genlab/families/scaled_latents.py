@@ -80,6 +80,14 @@ class ScaledLatents(TwoStage):
         with torch.no_grad():
             return self.first_stage.model.decode(z)
 
+    def to_scaled(self, x: Tensor) -> Tensor:
+        """(encode(x) - mean) / std, what the prior is of."""
+        return (self.encode(x) - self.mean) / self.std
+
+    def from_scaled(self, z: Tensor) -> Tensor:
+        """decode(mean + std z)."""
+        return self.decode(self.mean + self.std * z)
+
     def reconstruct(self, x: Tensor) -> Tensor:
         """What the first stage leaves of x."""
         return self.decode(self.encode(x))
@@ -92,8 +100,7 @@ class ScaledLatents(TwoStage):
     def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
         """New data (num_samples, *spec.shape): draws of the prior, decoded."""
         with self.evaluating():
-            z = self.prior.sample(num_samples, condition=condition, rng=rng)
-            return self.decode(self.mean + self.std * z)
+            return self.from_scaled(self.prior.sample(num_samples, condition=condition, rng=rng))
 
     @property
     def has_sample_path(self) -> bool:
@@ -111,7 +118,7 @@ class ScaledLatents(TwoStage):
         """The prior's states from noise to latents, each decoded: (num_frames, num_samples, *spec.shape)."""
         with self.evaluating():
             states = self.prior.sample_path(num_samples, condition=condition, rng=rng, num_frames=num_frames)
-            return torch.stack([self.decode(self.mean + self.std * z) for z in states])
+            return torch.stack([self.from_scaled(z) for z in states])
 
     def _latents(self, batch: dict[str, Tensor]) -> Tensor:
         return batch[self.latent] if self.latent in batch else self.encode(self.data_of(batch))

@@ -24,15 +24,19 @@ class LearnedUncertainty(Weighting):
         num_features: of u.
 
     Raises:
-        UserError: num_features is not positive.
+        UserError: num_features is not positive, or the base is learned too, which no loss of its own would train.
 
     Source: Karras et al. 2024 (EDM2), eq. 14-15 and appendix B; Kendall et al. 2018 for tasks in place of times.
     """
+
+    is_factor = False
 
     def __init__(self, base: Weighting | None = None, num_features: int = 128):
         super().__init__()
         require(num_features > 0, "num_features", num_features, "a positive integer", "the paper's is 128")
         self.base = base or EDM()
+        name, remedy = type(self.base).__name__, "use EDM, or leave it out"
+        require(self.base.is_factor, "base", name, "a weighting that is a factor of time", remedy)
         self.register_buffer("frequencies", torch.randn(num_features))
         self.register_buffer("phases", torch.rand(num_features))
         self.linear = nn.Linear(num_features, 1, bias=False)

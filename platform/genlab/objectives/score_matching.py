@@ -26,7 +26,8 @@ class ScoreMatching(DenoiserObjective):
         times: distribution of t.
 
     Raises:
-        UserError: in `prepare`, a path at whose ends the score or its weight is not finite.
+        UserError: a weighting that is learned from errors, as J may be negative; in `prepare`, a path at whose ends
+            the score or its weight is not finite.
     """
 
     differentiates_twice = True
@@ -34,6 +35,13 @@ class ScoreMatching(DenoiserObjective):
     def __init__(self, weighting: Weighting | None = None, times: TimeDistribution | None = None):
         super().__init__()
         self.weighting = weighting or NoiseSpace()
+        name, expected = (
+            type(self.weighting).__name__,
+            "one that is a factor of time, since J may be negative",
+        )
+        require(
+            self.weighting.is_factor, "weighting", name, expected, "use NoiseSpace, or Denoising as objective"
+        )
         self.times = times or UniformTime()
 
     def prepare(self, spec: DataSpec, path: GaussianPath, prediction: Prediction) -> None:

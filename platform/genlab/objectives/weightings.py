@@ -14,7 +14,13 @@ from genlab.probability import GaussianPath, Prediction
 
 
 class Weighting(nn.Module, ABC):
-    """A weight for the squared error of the prediction."""
+    """A weight for the squared error of the prediction.
+
+    Attributes:
+        is_factor: whether `loss` is the weight times the error, so that the weight alone may serve for something else.
+    """
+
+    is_factor = True
 
     @abstractmethod
     def forward(self, path: GaussianPath, prediction: Prediction, t: Tensor) -> Tensor:
