@@ -19,6 +19,7 @@ from genlab.core.capabilities import (
     StartsFromData,
     TakesEncoder,
 )
+from genlab.core.codebooks import Codebooks
 from genlab.core.condition import Condition
 from genlab.core.errors import UserError, WorkError, invalid, require, require_positive
 from genlab.core.frozen import Frozen, digest_of
@@ -34,6 +35,7 @@ __all__ = [
     "CanSample",
     "CanShowPath",
     "CanTokenize",
+    "Codebooks",
     "Condition",
     "DataSpec",
     "Frozen",

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from genlab.core.codebooks import Codebooks
 from genlab.core.condition import Condition
 from genlab.core.random import RandomStreams
 from genlab.core.spec import DataSpec
@@ -151,13 +152,15 @@ class CanTokenize(Protocol):
     """Maps data to tokens, and back.
 
     Attributes:
-        token_spec: of the tokens, its only modality: (L,), (h, w), or (h, w, depth), and `num_classes` values each.
+        spec: of the data: their shape, range and levels.
+        codebooks: what the tokens choose from: how many levels, their grids, and how many codes.
     """
 
-    token_spec: DataSpec
+    spec: DataSpec
+    codebooks: Codebooks
 
     def tokenize(self, x: Tensor) -> Tensor:
-        """Tokens of x, (B, *shape) int64."""
+        """Tokens of x, (B, *codebooks.shape) int64."""
         ...
 
     def detokenize(self, tokens: Tensor) -> Tensor:

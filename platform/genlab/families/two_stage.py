@@ -10,6 +10,7 @@ from genlab.core import (
     HasLosses,
     TakesEncoder,
     invalid,
+    require,
     require_same_data,
 )
 from genlab.families.base import GenerativeModel
@@ -26,7 +27,7 @@ class TwoStage(GenerativeModel):
 
     Raises:
         UserError: the first stage lacks a capability, or is of data of another name, shape, range or number of
-            levels; the prior has no losses or can't sample.
+            levels; the data have a modality of the codes' name; the prior has no losses or can't sample.
     """
 
     needs: ClassVar[tuple[type, ...]]  # capabilities of the first stage
@@ -40,6 +41,8 @@ class TwoStage(GenerativeModel):
         self.first_stage = first_stage
         codes = self.encoder().latent_spec
         self.latent = codes.data
+        got, expected = f"{data.name} with {self.latent} of their own", "data without"
+        require(self.latent not in data, "data", got, expected, "choose others: these are the first stage's")
         others = {name: m for name, m in data.modalities.items() if name != data.data}
         self.prior = prior(DataSpec(data.name, {self.latent: codes[self.latent], **others}))
         check_part("prior", self.prior, HasLosses, CanSample)
