@@ -18,6 +18,7 @@ from genlab.core.capabilities import (
     LogProb,
     StartsFromData,
     TakesEncoder,
+    why_no_samples,
 )
 from genlab.core.codebooks import Codebooks
 from genlab.core.condition import Condition
@@ -65,4 +66,5 @@ __all__ = [
     "require_positive",
     "require_same_data",
     "sum_per_sample",
+    "why_no_samples",
 ]

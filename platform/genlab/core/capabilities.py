@@ -35,9 +35,11 @@ class CanSample(Protocol):
 
     Attributes:
         conditional: whether samples can be asked for by class.
+        needed_conditions: kinds of condition without which there are no samples, as the images that are enlarged.
     """
 
     conditional: bool
+    needed_conditions: tuple[str, ...]
 
     def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
         """Data (num_samples, *spec.shape); sample i's noise comes from rng's i-th stream alone, read from a copy."""
@@ -46,6 +48,19 @@ class CanSample(Protocol):
     def sampling_protocol(self) -> dict[str, object]:
         """How `sample` samples, as primitives: {"solver": "heun", "num_steps": 50, "nfe": 99, ...}."""
         ...
+
+
+def why_no_samples(model: object) -> str:
+    """Why a model that is asked for nothing but classes gives no samples; "" where it does.
+
+    >>> why_no_samples(object())
+    "object can't sample"
+    """
+    name = type(model).__name__
+    if not isinstance(model, CanSample):
+        return f"{name} can't sample"
+    needed = " and ".join(model.needed_conditions)
+    return f"{name} can't sample without {needed} to start from" if needed else ""
 
 
 @runtime_checkable

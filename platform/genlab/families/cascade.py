@@ -18,6 +18,7 @@ from genlab.core import (
     expand_like,
     require,
     require_same_data,
+    why_no_samples,
 )
 from genlab.families.base import GenerativeModel
 from genlab.families.parts import PartFactory, averaged_part, check_part
@@ -65,6 +66,8 @@ class Cascade(GenerativeModel):
         require(0 <= augmentation <= 1, "augmentation", augmentation, "a time in [0, 1]", "use 0.5")
         expected = f"a time in [0, {augmentation}], as in training"
         require(0 <= level <= augmentation, "level", level, expected, "lower it, or raise augmentation")
+        lacks, name = why_no_samples(base.model), type(base.model).__name__
+        require(not lacks, "base", name, "a model that can sample", f"{lacks}: choose another one")
         self.path, self.augmentation, self.level = path or LinearPath(), augmentation, level
         self.base = base
         with_level = {**data.modalities, "vector": ModalitySpec((1,))}
@@ -73,11 +76,19 @@ class Cascade(GenerativeModel):
         for kind in ("image", "vector"):
             takes, expected = self.super_resolution.conditions, f"one that takes {kind}"
             require(kind in takes, "super_resolution", takes, expected, "choose another network")
+        more = set(self.super_resolution.needed_conditions) - {"image", "vector"}
+        expected, remedy = "one that needs image and vector alone", "set its label_dropout above 0"
+        require(not more, "super_resolution", f"one that needs {', '.join(sorted(more))}", expected, remedy)
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """The class, where the base takes it, and a low-resolution image, which takes the base's place."""
         return ("label", "image") if self.base.model.conditional else ("image",)
+
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        """None: low-resolution images come from the base."""
+        return ()
 
     def averaged_modules(self) -> list[str]:
         return averaged_part("super_resolution", self.super_resolution)

@@ -83,6 +83,11 @@ class CoarseToFine(GenerativeModel):
         """Those of the coarsest level."""
         return self.levels[0].conditions
 
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        """Those of the coarsest level."""
+        return self.levels[0].needed_conditions
+
     def averaged_modules(self) -> list[str]:
         return [name for m, level in enumerate(self.levels) for name in averaged_part(f"levels.{m}", level)]
 

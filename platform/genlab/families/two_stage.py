@@ -56,6 +56,11 @@ class TwoStage(GenerativeModel):
         """Those of the prior."""
         return self.prior.conditions
 
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        """Those of the prior."""
+        return self.prior.needed_conditions
+
     def averaged_modules(self) -> list[str]:
         return averaged_part("prior", self.prior)
 
