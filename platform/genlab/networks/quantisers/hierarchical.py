@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genlab.core import Codebooks, require
 from genlab.networks.blocks import Downsample, Upsample
-from genlab.networks.convolutional import PreActivationBlock, norm_silu
+from genlab.networks.convolutional import PreActivationBlock, norm_silu_layers
 from genlab.networks.quantisers.quantiser import MapQuantiser, Quantised, Quantiser
 
 Quantise = Callable[[Quantiser, Tensor], tuple[Any, Tensor]]
@@ -64,7 +64,9 @@ class HierarchicalQuantiser(MapQuantiser):
 
         self.down, self.up = between(Downsample), between(Upsample)
         self.into = nn.ModuleList(
-            nn.Sequential(*norm_silu(channels * (1 + (m > 0))), nn.Conv2d(channels * (1 + (m > 0)), q.dim, 1))
+            nn.Sequential(
+                *norm_silu_layers(channels * (1 + (m > 0))), nn.Conv2d(channels * (1 + (m > 0)), q.dim, 1)
+            )
             for m, q in enumerate(quantisers)
         )
         self.out = nn.ModuleList(nn.Conv2d(q.dim, channels, 1) for q in quantisers)
