@@ -66,6 +66,7 @@ def test_trains_on_kept_tokens_and_samples_through_the_first_stage(digits):
     assert from_images["bits_per_token"] < 1.9  # 2 bits at the start
     x = model.sample(6, rng=RandomStreams(0, 6))
     assert x.shape == (6, 1, 8, 8)
+    assert not model.has_sample_path, "tokens come one after another"
     assert torch.equal(model.reconstruct(x), x)
     assert torch.equal(x[4:], model.sample(2, rng=RandomStreams(0, range(4, 6))))
     assert model.sampling_protocol()["first_stage"] == model.first_stage.digest

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.core import CanEncode, CanTokenize, Codebooks, Condition, DataSpec, RandomStreams, require
+from genlab.core import CanEncode, CanTokenize, Codebooks, DataSpec, require
 from genlab.families.two_stage import TwoStage
 
 
@@ -69,10 +69,9 @@ class TokenPrior(TwoStage):
         terms = self.prior.losses(phase, {**batch, self.latent: tokens})
         return {"bits_per_token" if name == "bpd" else name: value for name, value in terms.items()}
 
-    def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
-        """New data (num_samples, *spec.shape): tokens of the prior, decoded."""
-        with self.evaluating():
-            return self.detokenize(self.prior.sample(num_samples, condition=condition, rng=rng))
+    def shown(self, x: Tensor) -> Tensor:
+        """The first stage's data of tokens."""
+        return self.detokenize(x)
 
 
 class Tokens:

@@ -13,11 +13,11 @@ from genlab.core import (
     require,
     require_same_data,
 )
-from genlab.families.base import GenerativeModel
-from genlab.families.parts import PartFactory, averaged_part, check_part
+from genlab.families.one_part import OnePart
+from genlab.families.parts import PartFactory, check_part
 
 
-class TwoStage(GenerativeModel):
+class TwoStage(OnePart):
     """A prior over a frozen first stage's codes, which are those of the data, or the batch's own where it holds them.
 
     Args:
@@ -30,6 +30,7 @@ class TwoStage(GenerativeModel):
             levels; the data have a modality of the codes' name; the prior has no losses or can't sample.
     """
 
+    part_name = "prior"
     needs: ClassVar[tuple[type, ...]]  # capabilities of the first stage
 
     def __init__(self, spec: DataSpec | dict[str, Any], first_stage: Frozen, prior: PartFactory):
@@ -60,12 +61,6 @@ class TwoStage(GenerativeModel):
     def needed_conditions(self) -> tuple[str, ...]:
         """Those of the prior."""
         return self.prior.needed_conditions
-
-    def averaged_modules(self) -> list[str]:
-        return averaged_part("prior", self.prior)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        return self.prior.configure_optimizers()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint that was trained on a first stage of another make.
