@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from genlab.core import DataSpec, ModalitySpec, RandomStreams
+from genlab.core import Codebooks, DataSpec, ModalitySpec, RandomStreams
 
 IMAGES = DataSpec(
     "tiny", {"image": ModalitySpec((1, 8, 8), num_levels=17), "label": ModalitySpec(num_classes=5)}
@@ -55,7 +55,7 @@ class Linear(nn.Module):
 class Tokenizer(nn.Module):
     """A token for each 2x2 patch: the level of its mean, of 17; a whole patch has its token's level."""
 
-    token_spec = DataSpec("tiny", {"tokens": ModalitySpec((4, 4), num_classes=17)})
+    codebooks = Codebooks(17, ((4, 4),))
 
     def __init__(self, spec: DataSpec = IMAGES):
         super().__init__()

@@ -40,6 +40,7 @@ class Model(pl.LightningModule):
     """Brightness by class, latents as noise, and dropout that training's random numbers go to."""
 
     conditional = True
+    needed_conditions = ()
 
     def __init__(self, spec):
         super().__init__()

@@ -13,7 +13,7 @@ from genlab.callbacks.views import VIEWS, Scene, choose_views, known_views
 from genlab.callbacks.views.aggregate import Plane, draw
 from genlab.callbacks.views.codebook import counts_of, map_image, middle_patch
 from genlab.callbacks.views.colours import colour_tokens, token_colours
-from genlab.core import UserError
+from genlab.core import Codebooks, UserError
 from tests.latent_models import IMAGES, Linear, Tokenizer, images
 
 TILE = 49  # pixels from one tile to the next: 8 pixels six times, and a gap
@@ -157,7 +157,7 @@ def test_no_two_tokens_have_one_colour_and_maps_take_any_size():
 
 def test_depths_have_a_map_each():
     class Residual(Tokenizer):
-        token_spec = type(IMAGES)("tiny", {"tokens": type(IMAGES["image"])((4, 4, 2), num_classes=17)})
+        codebooks = Codebooks(17, ((4, 4), (4, 4)))
 
         def tokenize(self, x):
             tokens = super().tokenize(x)
@@ -172,12 +172,33 @@ def test_depths_have_a_map_each():
     second = colour_tokens(tile(image, 3, 5)[::2, ::2].byte())
     assert (second == 16 - Tokenizer().tokenize(x)[5]).all()
     assert VIEWS["codes"].look(scene(model)) is None
-    assert counts_of(scene(model)).sum() == 40 * 32
+    first, second = counts_of(scene(model))
+    assert first.sum() == 40 * 16
+    assert torch.equal(second, first.flip(0))
+    assert "use of 2 codebooks of 17 codes" in VIEWS["usage"].look(scene(model)).caption
+
+
+def test_levels_have_a_map_each_on_their_own_grid():
+    class Hierarchical(Tokenizer):
+        codebooks = Codebooks(17, ((2, 2), (4, 4)))
+
+        def tokenize(self, x):
+            fine = super().tokenize(x)
+            return torch.cat([16 - fine[:, ::2, ::2].flatten(1), fine.flatten(1)], 1)
+
+        def detokenize(self, tokens):
+            return super().detokenize(tokens[:, 4:].view(-1, 4, 4))
+
+    image, fine = look("tokens", Hierarchical()), Tokenizer().tokenize(images(8))
+    assert image.height == 4 * TILE + 1
+    coarse = colour_tokens(tile(image, 2, 5)[::4, ::4].byte())
+    assert (coarse == 16 - fine[5, ::2, ::2]).all()
+    assert (colour_tokens(tile(image, 3, 5)[::2, ::2].byte()) == fine[5]).all()
 
 
 def test_codes_are_patches_in_the_order_of_their_use():
     model = Tokenizer()
-    counts = counts_of(scene(model))
+    counts = counts_of(scene(model))[0]
     assert counts.sum() == 40 * 16
     order = counts.argsort(descending=True, stable=True)
     image = look("codes", model)

@@ -36,6 +36,7 @@ class Sampler(nn.Module):
     """Samples from a class-wise Gaussian, or noise."""
 
     conditional = True
+    needed_conditions = ()
 
     def __init__(self, noise: bool = False):
         super().__init__()
@@ -55,12 +56,14 @@ class Sampler(nn.Module):
 
 class Unconditional(Sampler):
     conditional = False
+    needed_conditions = ()
 
 
 class Uniform(nn.Module):
     """A likelihood, and no samples."""
 
     conditional = False
+    needed_conditions = ()
 
     def __init__(self):
         super().__init__()
@@ -168,6 +171,7 @@ class Points(nn.Module):
     """Samples of eight Gaussians, moved by a little."""
 
     conditional = False
+    needed_conditions = ()
 
     def __init__(self):
         super().__init__()

@@ -42,6 +42,7 @@ class Samples(nn.Module):
     """Samples, and does not encode."""
 
     conditional = False
+    needed_conditions = ()
 
     def __init__(self):
         super().__init__()

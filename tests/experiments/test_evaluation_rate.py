@@ -114,6 +114,7 @@ def test_a_model_without_codes_says_what_it_can_give():
 def make_sampler():
     class Samples(torch.nn.Module):
         conditional = False
+        needed_conditions = ()
 
         def sample(self, num_samples, *, condition=None, rng):
             return rng.normal((1, 8, 8))

@@ -111,7 +111,7 @@ def test_images_come_through_the_first_stage():
         spec, partial(MapEncoder, **narrow), HierarchicalQuantiser(pair, 8), partial(MapDecoder, **narrow)
     )
     model = TokenPrior(spec, Frozen(model=stage), partial(CoarseToFine, coarse=LEVEL, fine=LEVEL))
-    assert model.prior.grids == ((2, 2), (4, 4))
+    assert model.prior.codebooks.grids == ((2, 2), (4, 4))
     assert sorted(model.averaged_modules()) == ["prior.levels.0.network", "prior.levels.1.network"]
     x = model.sample(5, rng=RandomStreams(0, 5))
     assert x.shape == (5, 1, 8, 8)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genlab.core import DataSpec, Frozen, ModalitySpec, RandomStreams, UserError
+from genlab.core import Codebooks, DataSpec, Frozen, ModalitySpec, RandomStreams, UserError
 from genlab.data import Digits, Encoded
 from genlab.families import Autoregressive, TokenPrior
 from genlab.networks import FiniteScalar, TokenTransformer
@@ -24,7 +24,7 @@ class Blocks(nn.Module):
         super().__init__()
         self.spec, self.quantiser = spec, FiniteScalar([levels])
         grid = spec.shape[1] // 2, spec.shape[2] // 2
-        self.token_spec = DataSpec(spec.name, {"tokens": ModalitySpec(grid, num_classes=levels)})
+        self.codebooks = Codebooks(levels, (grid,))
         self.register_buffer("gain", torch.tensor(2.0))
         self.seen = 0
 
@@ -66,6 +66,7 @@ def test_trains_on_kept_tokens_and_samples_through_the_first_stage(digits):
     assert from_images["bits_per_token"] < 1.9  # 2 bits at the start
     x = model.sample(6, rng=RandomStreams(0, 6))
     assert x.shape == (6, 1, 8, 8)
+    assert not model.has_sample_path, "tokens come one after another"
     assert torch.equal(model.reconstruct(x), x)
     assert torch.equal(x[4:], model.sample(2, rng=RandomStreams(0, range(4, 6))))
     assert model.sampling_protocol()["first_stage"] == model.first_stage.digest
@@ -93,3 +94,30 @@ def test_refuses_a_first_stage_without_tokens_and_weights_for_another_codebook(d
     four, five = (TokenPrior(digits.spec, Frozen(model=Blocks(digits.spec, n)), PRIOR) for n in (4, 5))
     with pytest.raises(RuntimeError, match="size mismatch for prior"):
         five.load_state_dict(four.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"levels": 5}, r"tokens on \(4, 4\) of 5 codes"),  # whose weights have the same shapes
+        ({"grid": (2, 8)}, r"tokens on \(2, 8\) of 4 codes"),
+    ],
+)
+def test_refuses_a_checkpoint_of_other_codebooks(digits, other, words):
+    settings = {"levels": 4, **{k: v for k, v in other.items() if k == "levels"}}
+    theirs, ours = Blocks(digits.spec), Blocks(digits.spec, **settings)
+    if "grid" in other:
+        ours.codebooks = Codebooks(4, (other["grid"],))
+    before, now = (TokenPrior(digits.spec, Frozen(model=stage), PRIOR) for stage in (theirs, ours))
+    checkpoint = {"state_dict": before.state_dict()}
+    before.on_save_checkpoint(checkpoint)
+    before.on_load_checkpoint(checkpoint)
+    expected = rf"first_stage: got '{words}', expected \(4, 4\) of 4 codes as in the checkpoint"
+    with pytest.raises(UserError, match=expected):
+        now.on_load_checkpoint(checkpoint)
+
+
+def test_refuses_data_with_tokens_of_their_own(digits):
+    captioned = DataSpec("digits", {**digits.spec.modalities, "tokens": ModalitySpec((5,), num_classes=9)})
+    with pytest.raises(UserError, match="data: got 'digits with tokens of their own', expected data without"):
+        TokenPrior(captioned, Frozen(model=Blocks(digits.spec)), PRIOR)

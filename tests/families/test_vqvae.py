@@ -72,11 +72,11 @@ def test_tokens_say_all_that_the_decoder_sees(name):
     model.eval()
     for capability in (CanTokenize, CanReconstruct, CanEncode, CanDecode, HasLogProb):
         assert isinstance(model, capability)
-    tokens, spec = model.tokenize(x), model.token_spec["tokens"]
+    tokens, spec = model.tokenize(x), model.codebooks
     assert tokens.dtype == torch.int64
     assert tokens.shape == (len(x), *spec.shape)
-    assert int(tokens.max()) < spec.num_classes == model.quantiser.num_codes
-    assert model.bits == math.prod(spec.shape) * math.log2(spec.num_classes) == QUANTISERS[name][1]
+    assert int(tokens.max()) < spec.num_codes == model.quantiser.num_codes
+    assert model.bits == math.prod(spec.shape) * math.log2(spec.num_codes) == QUANTISERS[name][1]
     codes, params = model.through(x)
     torch.testing.assert_close(model.detokenize(tokens), model.likelihood.mean(params))
     torch.testing.assert_close(model.reconstruct(x), model.likelihood.mean(params))

@@ -18,10 +18,11 @@ def test_tokens_are_the_grids_one_after_another(kind):
     quantiser(z)  # k-means
     quantiser.eval()
     answer = quantiser(z)
-    assert quantiser.token_grids((8, 4)) == ((2, 1), (4, 2), (8, 4))
+    books = quantiser.codebooks((8, 4))
+    assert books.grids == ((2, 1), (4, 2), (8, 4))
     assert answer.z_q.shape == z.shape
-    assert answer.indices.shape == (5, *quantiser.token_shape((8, 4))) == (5, 2 + 8 + 32)
-    assert quantiser.bits_of((8, 4)) == 3 * 42
+    assert answer.indices.shape == (5, *books.shape) == (5, 2 + 8 + 32)
+    assert books.bits == 3 * 42
     assert torch.equal(quantiser.encode(z), answer.indices)
     torch.testing.assert_close(quantiser.decode(answer.indices, (8, 4)), answer.z_q)
     assert all(term.shape == (5,) for term in answer[2:])

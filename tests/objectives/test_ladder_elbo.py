@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genlab.core import UserError
-from genlab.objectives import LadderELBO
+from genlab.objectives import LadderELBO, ladder_log_weight
 from genlab.probability import DiagonalGaussian, Level
 
 KLS = torch.tensor([[1.0, 3.0], [0.1, 0.3]])  # of two levels, for two data
@@ -32,6 +32,21 @@ def test_warm_up_rises_linearly_and_is_over_on_held_out_data():
         loss, terms = objective(RECONSTRUCTION, KLS, step)
         torch.testing.assert_close(loss, RECONSTRUCTION + beta * KLS.sum(0))
         assert terms["elbo"].item() == pytest.approx(-17.2)
+
+
+def test_weights_are_those_of_the_joint_density():
+    """Against torch's own normal densities, and equal to log p(x | z) where posteriors are priors."""
+    torch.manual_seed(0)
+    log_p, levels, by_hand = torch.tensor([-3.0, -5.0]), [], torch.tensor([-3.0, -5.0])
+    for size in (2, 5):
+        prior, posterior = (DiagonalGaussian(*torch.randn(2, 2, size, 3, 3)) for _ in range(2))
+        z = posterior.sample(torch.randn_like(posterior.mean))
+        levels.append(Level(prior, posterior, z))
+        p, q = (torch.distributions.Normal(law.mean, law.log_scale.exp()) for law in (prior, posterior))
+        by_hand = by_hand + (p.log_prob(z) - q.log_prob(z)).flatten(1).sum(1)
+    torch.testing.assert_close(ladder_log_weight(log_p, levels), by_hand)
+    alike = [Level(level.prior, level.prior, level.z) for level in levels]
+    torch.testing.assert_close(ladder_log_weight(log_p, alike), log_p)
 
 
 def collapsed(free_bits):

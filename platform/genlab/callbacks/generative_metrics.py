@@ -14,7 +14,7 @@ from genlab.callbacks.reconstruction_metrics import choose_reconstruction, recon
 from genlab.callbacks.sharded import is_sharded
 from genlab.callbacks.shares import gather_rows, rows_of_rank
 from genlab.callbacks.throughput import not_counted
-from genlab.core import CanSample, Condition, DataSpec, RandomStreams, UserError, invalid, require
+from genlab.core import Condition, DataSpec, RandomStreams, UserError, invalid, require, why_no_samples
 from genlab.metrics.digits_features import are_digits
 from genlab.metrics.disentanglement import DISENTANGLEMENT
 from genlab.metrics.extractors import Extractor
@@ -237,6 +237,8 @@ def refuse_impossible(names: list[str], pl_module: LightningModule) -> None:
 
 def why_not(trainer: Trainer, pl_module: LightningModule) -> str | None:
     """Why this model can't be scored here, or None."""
-    if not isinstance(getattr(pl_module, "spec", None), DataSpec) or not isinstance(pl_module, CanSample):
-        return f"{type(pl_module).__name__} can't sample"
+    if not isinstance(getattr(pl_module, "spec", None), DataSpec):
+        return f"{type(pl_module).__name__} has no spec of its data"
+    if lacks := why_no_samples(pl_module):
+        return lacks
     return None if hasattr(trainer.datamodule, "batches") else "the data are no DataModule of genlab"

@@ -10,7 +10,7 @@ from genlab.callbacks.grids import columns_by_class, columns_of_pairs, even_labe
 from genlab.callbacks.held_out import held_out
 from genlab.callbacks.inference import inference
 from genlab.callbacks.plots import scatter
-from genlab.core import CanReconstruct, CanSample, CanShowPath, Condition, DataSpec, RandomStreams
+from genlab.core import CanReconstruct, CanShowPath, Condition, DataSpec, RandomStreams, why_no_samples
 
 POINTS_PER_TILE = 32  # a cloud of points needs more samples than a grid of images
 REFERENCE_POINTS = 2000
@@ -32,8 +32,8 @@ class Pictures:
         self._reference: Tensor | None = None  # validation points, for scatter plots
 
     def grid(self, trainer: Trainer, pl_module: LightningModule) -> Image.Image | None:
-        """The samples of now; None where the family does not sample."""
-        if not isinstance(pl_module, CanSample):
+        """The samples of now; None where the family gives none."""
+        if why_no_samples(pl_module):
             return None
         with inference(trainer, pl_module):
             samples = pl_module.sample(**self._request(pl_module))
@@ -41,7 +41,7 @@ class Pictures:
 
     def path(self, trainer: Trainer, pl_module: LightningModule, num_frames: int) -> list[Image.Image]:
         """From noise to the samples of now; empty where the family can't show it."""
-        able = isinstance(pl_module, CanShowPath) and isinstance(pl_module, CanSample)
+        able = isinstance(pl_module, CanShowPath) and not why_no_samples(pl_module)
         able = able and getattr(pl_module, "has_sample_path", True)
         if not (num_frames and able):
             return []
@@ -86,7 +86,8 @@ class Pictures:
 def can_be_drawn(pl_module: LightningModule) -> bool:
     """Whether there can be a grid: a family that makes grey or colour images, or points in the plane."""
     spec = getattr(pl_module, "spec", None)
-    if not (isinstance(spec, DataSpec) and isinstance(pl_module, CanSample | CanReconstruct)):
+    makes = isinstance(pl_module, CanReconstruct) or not why_no_samples(pl_module)
+    if not (isinstance(spec, DataSpec) and makes):
         return False
     return spec.shape[0] in (1, 3) if spec.data == "image" else spec.shape == (2,)
 

@@ -19,7 +19,9 @@ from genlab.core.capabilities import (
     LogProb,
     StartsFromData,
     TakesEncoder,
+    why_no_samples,
 )
+from genlab.core.codebooks import Codebooks
 from genlab.core.condition import Condition
 from genlab.core.errors import UserError, WorkError, invalid, require, require_positive
 from genlab.core.frozen import Frozen, digest_of
@@ -35,6 +37,7 @@ __all__ = [
     "CanSample",
     "CanShowPath",
     "CanTokenize",
+    "Codebooks",
     "Condition",
     "DataSpec",
     "Frozen",
@@ -65,4 +68,5 @@ __all__ = [
     "require_positive",
     "require_same_data",
     "sum_per_sample",
+    "why_no_samples",
 ]

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from genlab.core.codebooks import Codebooks
 from genlab.core.condition import Condition
 from genlab.core.random import RandomStreams
 from genlab.core.spec import DataSpec
@@ -34,9 +35,11 @@ class CanSample(Protocol):
 
     Attributes:
         conditional: whether samples can be asked for by class.
+        needed_conditions: kinds of condition without which there are no samples, as the images that are enlarged.
     """
 
     conditional: bool
+    needed_conditions: tuple[str, ...]
 
     def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
         """Data (num_samples, *spec.shape); sample i's noise comes from rng's i-th stream alone, read from a copy."""
@@ -45,6 +48,19 @@ class CanSample(Protocol):
     def sampling_protocol(self) -> dict[str, object]:
         """How `sample` samples, as primitives: {"solver": "heun", "num_steps": 50, "nfe": 99, ...}."""
         ...
+
+
+def why_no_samples(model: object) -> str:
+    """Why a model that is asked for nothing but classes gives no samples; "" where it does.
+
+    >>> why_no_samples(object())
+    "object can't sample"
+    """
+    name = type(model).__name__
+    if not isinstance(model, CanSample):
+        return f"{name} can't sample"
+    needed = " and ".join(model.needed_conditions)
+    return f"{name} can't sample without {needed} to start from" if needed else ""
 
 
 @runtime_checkable
@@ -164,13 +180,15 @@ class CanTokenize(Protocol):
     """Maps data to tokens, and back.
 
     Attributes:
-        token_spec: of the tokens, its only modality: (L,), (h, w), or (h, w, depth), and `num_classes` values each.
+        spec: of the data: their shape, range and levels.
+        codebooks: what the tokens choose from: how many levels, their grids, and how many codes.
     """
 
-    token_spec: DataSpec
+    spec: DataSpec
+    codebooks: Codebooks
 
     def tokenize(self, x: Tensor) -> Tensor:
-        """Tokens of x, (B, *shape) int64."""
+        """Tokens of x, (B, *codebooks.shape) int64."""
         ...
 
     def detokenize(self, tokens: Tensor) -> Tensor:

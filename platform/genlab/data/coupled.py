@@ -14,6 +14,7 @@ from genlab.core import (
     derive_seed,
     require,
     require_same_data,
+    why_no_samples,
 )
 from genlab.data.base import GenerativeDataModule, Split
 from genlab.data.derived import Derived
@@ -56,6 +57,14 @@ class Coupled(Derived):
         able = hasattr(model, "solver") and hasattr(model, "path")
         require(able, "teacher", type(model).__name__, "a diffusion model", "pass another run")
         require_same_data("teacher", model.spec, data.spec, classes=model.conditional)
+        lacks = why_no_samples(model)
+        require(
+            not lacks,
+            "teacher",
+            type(model).__name__,
+            "a model that can sample",
+            f"{lacks}: pass another run",
+        )
         solver, expected = type(model.solver).__name__, "a teacher whose solver draws no noise on its way"
         require(
             is_deterministic(model.solver, model.path), "teacher", solver, expected, "train one with Heun"

@@ -10,13 +10,13 @@ from genlab.core import (
     CanDenoise,
     CanEncode,
     CanReconstruct,
-    CanSample,
     CanTokenize,
     HasLogProb,
     HasPosterior,
     HasRate,
     UserError,
     require,
+    why_no_samples,
 )
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import num_classes
@@ -91,7 +91,7 @@ def check_family(loaded: Loaded, request: Request) -> None:
         )
     for metric in request.metrics or []:
         if metric not in possible:
-            lacks = f"{name} has no likelihood" if metric == LIKELIHOOD else f"{name} can't sample"
+            lacks = f"{name} has no likelihood" if metric == LIKELIHOOD else why_no_samples(loaded.model)
             lacks = f"{name} has neither a rate nor tokens" if metric == RATE else lacks
             if metric in DISENTANGLEMENT:
                 can = isinstance(loaded.model, CanEncode)
@@ -102,8 +102,8 @@ def check_family(loaded: Loaded, request: Request) -> None:
 
 
 def can_sample(loaded: Loaded) -> bool:
-    """Whether the family samples."""
-    return isinstance(loaded.model, CanSample)
+    """Whether the model samples, asked for nothing but classes."""
+    return not why_no_samples(loaded.model)
 
 
 def can_score(loaded: Loaded) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.core import CanDecode, CanTokenize, HasPosterior, HasRate, ModalitySpec, RandomStreams
+from genlab.core import CanDecode, CanTokenize, Codebooks, HasPosterior, HasRate, RandomStreams
 from genlab.experiments.evaluation_plan import Request, choose_rows
 from genlab.experiments.evaluation_sides import Progress
 from genlab.experiments.loading import Loaded
@@ -27,17 +27,17 @@ class Code:
     Args:
         words: what it is.
         step: data and noise -> bits per datum, reconstructions and tokens.
-        tokens: what these are, with their length in bits.
+        codebooks: of the tokens, where there are any.
     """
 
     words: str
     step: Step
-    tokens: ModalitySpec | None = None
+    codebooks: Codebooks | None = None
 
     @property
     def bits(self) -> float:
         """Of a datum's tokens, all of which are equally long; 0 without any."""
-        return self.tokens.num_values * math.log2(self.tokens.num_classes) if self.tokens else 0.0
+        return self.codebooks.bits if self.codebooks else 0.0
 
 
 def code_of(model: Any) -> Code | None:
@@ -55,15 +55,14 @@ def code_of(model: Any) -> Code | None:
 
         return Code("KL(q(z|x) || p(z)), decoded posterior draws", latents)
     if isinstance(model, CanTokenize):
-        tokens = model.token_spec[model.token_spec.data]
+        books = model.codebooks
 
         def quantised(x: Tensor, rng: RandomStreams) -> tuple[Tensor, Tensor, Tensor]:
             found = model.tokenize(x)
-            return torch.full((len(x),), code.bits, device=x.device), model.detokenize(found), found
+            return torch.full((len(x),), books.bits, device=x.device), model.detokenize(found), found
 
-        words = f"{tokens.num_values} tokens of {tokens.num_classes} values, fixed length"
-        code = Code(words, quantised, tokens)
-        return code
+        words = f"{books.num_tokens} tokens of {books.num_codes} values, fixed length"
+        return Code(words, quantised, books)
     return None
 
 
@@ -89,24 +88,24 @@ def rate_scores(
                 continue
             x, first = batch[name].to(device), number * request.batch_size
             bits, y, tokens = code.step(x, RandomStreams(request.seed, range(first, first + len(x)), device))
-            counts = None if tokens is None else code_counts(tokens, code.tokens).cpu()
+            counts = None if tokens is None else code_counts(tokens, code.codebooks).cpu()
             found[number] = torch.stack([bits.double(), squared_error(x, y)], 1).cpu(), counts
             advance(len(x) * world.size)
     parts = world.gather(found)
     if not world.first:
         return {}, {}
     scores = entries(torch.cat([values for values, _ in parts]), code.words)
-    if code.tokens is not None:
-        scores |= use_entries(sum(counts for _, counts in parts), code.tokens)
+    if code.codebooks is not None:
+        scores |= use_entries(sum(counts for _, counts in parts))
     if not request.baselines:
         return scores, {}
     baselines = {"training mean": mean_code(data, name, request, count)}
     return scores, baselines | vector_code(data, name, request, count, math.ceil(code.bits))
 
 
-def use_entries(counts: Tensor, tokens: ModalitySpec) -> Rows:
+def use_entries(counts: Tensor) -> Rows:
     """Of a whole split's counts, (codebooks, K), as results.json has them."""
-    about = {"codebooks": len(counts), "codes": tokens.num_classes, "num_tokens": int(counts.sum())}
+    about = {"codebooks": len(counts), "codes": counts.shape[1], "num_tokens": int(counts.sum())}
     protocol = {**about, "num_draws": 1, "extractor": None}
     scores = code_use(counts).items()
     return {name: {"value": float(value), "std": None, "protocol": protocol} for name, value in scores}

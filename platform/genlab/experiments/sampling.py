@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.core import CanSample, Condition, RandomStreams, invalid, require
+from genlab.core import CanSample, Condition, RandomStreams, invalid, require, why_no_samples
 from genlab.experiments.loading import Loaded
 
 
@@ -58,9 +58,8 @@ def check(loaded: Loaded, request: Request) -> None:
     """Refuse what can't be sampled before any work is done."""
     model, classes = loaded.model, num_classes(loaded)
     name = type(model).__name__
-    require(
-        isinstance(model, CanSample), "ckpt", name, "a family that can sample", "choose another checkpoint"
-    )
+    lacks = why_no_samples(model)
+    require(not lacks, "ckpt", name, "a family that can sample", f"{lacks}: choose another checkpoint")
     if request.label is not None:
         require(
             classes > 0, "label", request.label, f"none: this {name} is unconditional", "leave --label away"

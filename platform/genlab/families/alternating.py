@@ -34,6 +34,7 @@ class Alternating(GenerativeModel):
         num_critic_steps: int = 1,
         num_microbatches: int = 1,
         clips: tuple[float | None, float | None] = (None, None),
+        dequantise: bool = False,
     ) -> None:
         """Set whose turn it is, and how gradients are gathered.
 
@@ -42,9 +43,11 @@ class Alternating(GenerativeModel):
             num_critic_steps: critic's steps per step of the model.
             num_microbatches: parts of a batch whose gradients are accumulated, to save memory.
             clips: largest norms of the model's and of the critic's gradient; None for any.
+            dequantise: add uniform noise within its level's bin to each value of the data, so that the critic can't
+                tell them by their levels.
 
         Raises:
-            UserError: a count or a norm is not positive.
+            UserError: a count or a norm is not positive; `dequantise` on data without levels.
         """
         counts = {"num_critic_steps": num_critic_steps, "num_microbatches": num_microbatches}
         for name, value in counts.items():
@@ -54,6 +57,9 @@ class Alternating(GenerativeModel):
         self.critic_optimizer = critic_optimizer or self.optimizer
         self.num_critic_steps, self.num_microbatches = num_critic_steps, num_microbatches
         self.clips = clips
+        can = self.spec[self.spec.data].num_levels > 0 or not dequantise
+        require(can, "dequantise", True, "data with levels", "pass dequantise=False")
+        self.dequantise = dequantise
 
     def averaged_modules(self) -> list[str]:
         """All but the critic."""
@@ -112,7 +118,9 @@ class Alternating(GenerativeModel):
 
     def batch_parts(self, batch: dict[str, Tensor]) -> tuple[Tensor, Condition | None]:
         """Data and conditions of a batch, as the losses are to see them."""
-        return self.data_of(batch), self.condition_of(batch)
+        x = self.data_of(batch)
+        x = self.spec[self.spec.data].dequantise(x) if self.dequantise else x
+        return x, self.condition_of(batch)
 
     def _gradients(
         self, loss: Callable[..., Loss], optimizer: Optimizer, batch: dict[str, Tensor], step: int

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from genlab.core import Condition, DataSpec, RandomStreams, batch_size, require
 from genlab.core.condition import MODALITIES
-from genlab.families.requests import Dropout, check_condition, dropout_of
+from genlab.families.requests import Dropout, check_condition, dropout_of, droppable
 from genlab.families.schedules import Constant, Schedule
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -38,6 +38,8 @@ class GenerativeModel(pl.LightningModule):
         self.optimizer = optimizer
         self.schedule = schedule or Constant()
 
+    label_dropout: Dropout = 0.0  # share of training samples that lose their condition
+
     @property
     def conditions(self) -> tuple[str, ...]:
         """Kinds of condition that samples can be asked for by: by default the class, where the data have classes."""
@@ -47,6 +49,12 @@ class GenerativeModel(pl.LightningModule):
     def conditional(self) -> bool:
         """Whether samples can be asked for by class."""
         return "label" in self.conditions
+
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        """Those that training never loses, so that nothing was learned without them; classes can be drawn."""
+        lost = droppable(self.conditions, self.label_dropout)
+        return tuple(kind for kind in self.conditions if kind != "label" and kind not in lost)
 
     def configure_model(self) -> None:
         """Shard the weights over the ranks, where the trainer's strategy does that."""
@@ -103,14 +111,18 @@ class GenerativeModel(pl.LightningModule):
         """Refuse noise or conditions that are not for `num` samples of this model.
 
         Raises:
-            UserError: their number is another, the model takes no such condition, there is no such class or
-                token, or a condition has another shape than in the data.
+            UserError: their number is another, the model takes no such condition or lacks one that it needs, there
+                is no such class or token, or a condition has another shape than in the data.
         """
         require(len(rng) == num, "rng", f"{len(rng)} streams", f"{num}", "one per sample")
         if condition is not None:
             expected = "none: this model is unconditional"
             require(bool(self.conditions), "condition", type(condition).__name__, expected, "leave it out")
             check_condition(condition, num, self.spec, self.conditions)
+        given = () if condition is None else condition.kinds
+        for kind in self.needed_conditions:
+            expected, remedy = f"{kind} as well, which training never loses", "give one per sample"
+            require(kind in given, "condition", ", ".join(given) or "none", expected, remedy)
 
     def condition_or_drawn(
         self, condition: Condition | None, rng: RandomStreams, label_dropout: Dropout = 0.0

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from genlab.core import (
     CanSample,
-    CanShowPath,
     Condition,
     DataSpec,
     Frozen,
@@ -18,13 +17,14 @@ from genlab.core import (
     expand_like,
     require,
     require_same_data,
+    why_no_samples,
 )
-from genlab.families.base import GenerativeModel
-from genlab.families.parts import PartFactory, averaged_part, check_part
+from genlab.families.one_part import OnePart
+from genlab.families.parts import PartFactory, check_part
 from genlab.probability import GaussianPath, LinearPath
 
 
-class Cascade(GenerativeModel):
+class Cascade(OnePart):
     """p(x) = p(low) p(x | low), where x is conditioned on noised low = alpha(s) low + sigma(s) eps, and on s.
 
     What is trained is p(x | low); p(low) is a model that was trained before, a cascade again if it is one of more
@@ -47,6 +47,8 @@ class Cascade(GenerativeModel):
     Source: Ho et al. 2022, "Cascaded diffusion models for high fidelity image generation", section 4.2.
     """
 
+    part_name = "super_resolution"
+
     def __init__(
         self,
         spec: DataSpec | dict[str, Any],
@@ -65,6 +67,8 @@ class Cascade(GenerativeModel):
         require(0 <= augmentation <= 1, "augmentation", augmentation, "a time in [0, 1]", "use 0.5")
         expected = f"a time in [0, {augmentation}], as in training"
         require(0 <= level <= augmentation, "level", level, expected, "lower it, or raise augmentation")
+        lacks, name = why_no_samples(base.model), type(base.model).__name__
+        require(not lacks, "base", name, "a model that can sample", f"{lacks}: choose another one")
         self.path, self.augmentation, self.level = path or LinearPath(), augmentation, level
         self.base = base
         with_level = {**data.modalities, "vector": ModalitySpec((1,))}
@@ -73,17 +77,19 @@ class Cascade(GenerativeModel):
         for kind in ("image", "vector"):
             takes, expected = self.super_resolution.conditions, f"one that takes {kind}"
             require(kind in takes, "super_resolution", takes, expected, "choose another network")
+        more = set(self.super_resolution.needed_conditions) - {"image", "vector"}
+        expected, remedy = "one that needs image and vector alone", "set its label_dropout above 0"
+        require(not more, "super_resolution", f"one that needs {', '.join(sorted(more))}", expected, remedy)
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """The class, where the base takes it, and a low-resolution image, which takes the base's place."""
         return ("label", "image") if self.base.model.conditional else ("image",)
 
-    def averaged_modules(self) -> list[str]:
-        return averaged_part("super_resolution", self.super_resolution)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        return self.super_resolution.configure_optimizers()
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        """None: low-resolution images come from the base."""
+        return ()
 
     def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The super-resolution model's, at random levels of noise on the low-resolution images."""
@@ -92,52 +98,24 @@ class Cascade(GenerativeModel):
         noised = {"low_resolution": self._noised(low, s, torch.randn_like(low)), "vector": s[:, None]}
         return self.super_resolution.losses(phase, {**batch, **noised})
 
-    def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
-        """New data (num_samples, *spec.shape): the base's samples, noised a little and enlarged.
+    def asked(
+        self, num_samples: int, condition: Condition | None, rng: RandomStreams
+    ) -> tuple[Condition, RandomStreams]:
+        """Of the super-resolution model: to enlarge the base's samples, noised a little.
 
         Args:
             num_samples: how many, as many as rng has streams.
             condition: their classes, which are drawn evenly where they are not given; low-resolution images
                 (B, C, h, w) in the place of the base's.
-            rng: where noise comes from.
+            rng: where the base's noise comes from; that of the super-resolution is apart from it.
 
         Raises:
             UserError: rng or the condition are for another number of samples, or there is no such condition.
         """
-        with self.evaluating():
-            asked, ours = self._asked(num_samples, condition, rng)
-            return self.super_resolution.sample(num_samples, condition=asked, rng=ours)
-
-    @property
-    def has_sample_path(self) -> bool:
-        """Whether the super-resolution model shows its states."""
-        return isinstance(self.super_resolution, CanShowPath)
-
-    def sample_path(
-        self,
-        num_samples: int,
-        *,
-        condition: Condition | None = None,
-        rng: RandomStreams,
-        num_frames: int = 16,
-    ) -> Tensor:
-        """The last model's states from noise to `sample`'s answer: (num_frames, num_samples, *spec.shape)."""
-        with self.evaluating():
-            asked, ours = self._asked(num_samples, condition, rng)
-            return self.super_resolution.sample_path(
-                num_samples, condition=asked, rng=ours, num_frames=num_frames
-            )
-
-    def _asked(
-        self, num_samples: int, condition: Condition | None, rng: RandomStreams
-    ) -> tuple[Condition, RandomStreams]:
-        """What the super-resolution model is asked for, and by which noise: the base's samples, noised a little."""
         self.check_request(num_samples, condition, rng)
         condition = (condition or Condition()).to(self.device)
         label, low = condition.label, condition.image
-        ours = RandomStreams(
-            derive_seed("cascade", rng.seed), rng.indices, self.device
-        )  # apart from the base's
+        ours = RandomStreams(derive_seed("cascade", rng.seed), rng.indices, self.device)
         if label is None and self.conditional:
             label = ours.integers(self.spec.num_classes)
         if low is None:

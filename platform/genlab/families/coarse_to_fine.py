@@ -1,6 +1,5 @@
 """Priors of tokens at several resolutions, each given the coarser ones (Razavi et al. 2019)."""
 
-import math
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 
 from genlab.core import (
     CanSample,
+    Codebooks,
     Condition,
     DataSpec,
     HasLogProb,
@@ -55,8 +55,8 @@ class CoarseToFine(GenerativeModel):
         tokens = self.spec[self.spec.data]
         expected, remedy = "tokens of several grids", "use a first stage with a HierarchicalQuantiser"
         require(len(tokens.grids) >= 2, "spec", f"tokens of shape {tokens.shape}", expected, remedy)
-        self.grids, self.sizes = tokens.grids, [math.prod(grid) for grid in tokens.grids]
-        specs = [self._spec(level) for level in range(len(self.grids))]
+        self.codebooks = Codebooks(tokens.num_classes, tokens.grids)
+        specs = [self._spec(level) for level in range(self.codebooks.num_levels)]
         self.levels = nn.ModuleList((coarse if m == 0 else fine)(own) for m, own in enumerate(specs))
         for m, level in enumerate(self.levels):
             check_part("fine" if m else "coarse", level, HasLosses, CanSample, HasLogProb)
@@ -71,11 +71,11 @@ class CoarseToFine(GenerativeModel):
 
     def _spec(self, level: int) -> DataSpec:
         """Of a level's tokens and of what they are conditioned on."""
-        codes = self.spec[self.spec.data].num_classes
-        modalities = {"codes": ModalitySpec(self.grids[level], num_classes=codes)}
+        codes = self.codebooks.num_codes
+        modalities = {"codes": ModalitySpec(self.codebooks.grids[level], num_classes=codes)}
         modalities |= {name: m for name, m in self.spec.modalities.items() if name != self.spec.data}
         if level:
-            modalities["tokens"] = ModalitySpec((sum(self.sizes[:level]),), num_classes=codes)
+            modalities["tokens"] = ModalitySpec((self._before(level),), num_classes=codes)
         return DataSpec(self.spec.name, modalities)
 
     @property
@@ -83,19 +83,24 @@ class CoarseToFine(GenerativeModel):
         """Those of the coarsest level."""
         return self.levels[0].conditions
 
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        """Those of the coarsest level."""
+        return self.levels[0].needed_conditions
+
     def averaged_modules(self) -> list[str]:
         return [name for m, level in enumerate(self.levels) for name in averaged_part(f"levels.{m}", level)]
 
     def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The sum of the levels' losses, bits per token, and those of each level, from the coarsest one on."""
-        tokens = self.data_of(batch).flatten(1)
+        tokens = self.data_of(batch)
         others = {name: x for name, x in batch.items() if name != self.spec.data}
         all_terms = []
-        for m, level in enumerate(self.levels):
-            own = {"codes": self._own(tokens, m), **others} | self._coarser(tokens, m)
+        for m, (level, codes) in enumerate(zip(self.levels, self.codebooks.split(tokens), strict=True)):
+            own = {"codes": codes, **others} | self._coarser(tokens, m)
             all_terms.append(level.losses(phase, own))
         loss = sum(terms["loss"] for terms in all_terms)
-        shares = [size / sum(self.sizes) for size in self.sizes]
+        shares = [length / self.codebooks.num_tokens for length in self.codebooks.lengths]
         bits = sum(share * terms["bpd"] for share, terms in zip(shares, all_terms, strict=True))
         return {
             "loss": loss,
@@ -140,18 +145,17 @@ class CoarseToFine(GenerativeModel):
         """
         self.check_request(len(x), condition, rng or RandomStreams(0, len(x)))
         parts = [
-            level.log_prob(self._own(x, m), condition=self._given(condition, x, m))
-            for m, level in enumerate(self.levels)
+            level.log_prob(own, condition=self._given(condition, x, m))
+            for m, (level, own) in enumerate(zip(self.levels, self.codebooks.split(x), strict=True))
         ]
         return LogProb(sum(part.nats for part in parts), parts[0].kind, parts[0].measure, parts[0].method)
 
-    def _own(self, tokens: Tensor, level: int) -> Tensor:
-        """A level's tokens on their grid, of a sequence of all."""
-        start = sum(self.sizes[:level])
-        return tokens[:, start : start + self.sizes[level]].unflatten(1, self.grids[level])
+    def _before(self, level: int) -> int:
+        """Tokens of all coarser levels."""
+        return sum(self.codebooks.lengths[:level])
 
     def _coarser(self, tokens: Tensor, level: int) -> dict[str, Tensor]:
-        return {"tokens": tokens[:, : sum(self.sizes[:level])]} if level else {}
+        return {"tokens": tokens[:, : self._before(level)]} if level else {}
 
     def _given(self, condition: Condition | None, tokens: Tensor, level: int) -> Condition | None:
         """The condition of a level: what was asked for, and the coarser tokens."""

@@ -73,14 +73,25 @@ class FactorVAE(Alternating, VariationalModel):
         prior: PriorFactory = StandardPrior,
     ):
         super().__init__(
-            spec, encoder, decoder, likelihood, latent_dim, None, output, num_importance_samples, chunk_size,
-            optimizer, schedule, posterior, prior,
-        )  # fmt: skip
+            spec,
+            encoder=encoder,
+            decoder=decoder,
+            likelihood=likelihood,
+            latent_dim=latent_dim,
+            objective=objective,
+            output=output,
+            num_importance_samples=num_importance_samples,
+            chunk_size=chunk_size,
+            optimizer=optimizer,
+            schedule=schedule,
+            posterior=posterior,
+            prior=prior,
+        )
         require(gamma >= 0, "gamma", gamma, "a non-negative number", "use 0 for the VAE itself")
         self.take_turns(critic_optimizer, clips=(clip, None))
         self.critic = critic(DataSpec(self.spec.name, {"latent": ModalitySpec((latent_dim,))}))
         self.ratio = DensityRatio(self.critic, gamma)
-        self.objective = copy(objective or ELBO())
+        self.objective = copy(self.objective)
         self.objective.penalties = [*self.objective.penalties, self.ratio]
         self.check_objective()
 

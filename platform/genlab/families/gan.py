@@ -58,13 +58,10 @@ class GAN(Alternating):
         for name, value in {"generator_clip": generator_clip, "critic_clip": critic_clip}.items():
             require(value is None or value > 0, name, value, "a positive number", "raise it")
         clips = (generator_clip, critic_clip)
-        self.take_turns(critic_optimizer, num_critic_steps, num_microbatches, clips)
-        levels = self.spec[self.spec.data].num_levels
-        require(not dequantise or levels > 0, "dequantise", True, "data with levels", "pass dequantise=False")
+        self.take_turns(critic_optimizer, num_critic_steps, num_microbatches, clips, dequantise)
         self.generator = generator(self.spec)
         self.critic = critic(self.spec)
         self.objective = objective or AdversarialObjective()
-        self.dequantise = dequantise
 
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
         with torch.no_grad():
@@ -104,12 +101,6 @@ class GAN(Alternating):
 
     def sampling_protocol(self) -> dict[str, object]:
         return {"solver": "generator", "nfe": 1}
-
-    def batch_parts(self, batch: dict[str, Tensor]) -> tuple[Tensor, Condition | None]:
-        """Real data as the critic is to see them, and their conditions."""
-        x = self.data_of(batch)
-        x = self.spec[self.spec.data].dequantise(x) if self.dequantise else x
-        return x, self.condition_of(batch)
 
     def _generate(self, x: Tensor, condition: Condition | None) -> Tensor:
         """As many generated data as there are in x, from new latents."""

@@ -72,6 +72,11 @@ class GuidedModel(GenerativeModel):
     def _own_conditions(self) -> tuple[str, ...]:
         return getattr(self.network, "conditions", super().conditions)
 
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        """As for all, of the network's: guidance does without those that are its own."""
+        return tuple(kind for kind in super().needed_conditions if kind in self._own_conditions)
+
     def guided(self, scale: float | None = None) -> Denoises:
         """The denoiser that samples come from: under the model's guidance, of another scale where given.
 

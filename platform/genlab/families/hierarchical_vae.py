@@ -14,14 +14,13 @@ from genlab.families.ladder_descent import LadderDescent
 from genlab.families.requests import Dropout, check_dropout, dropout_of
 from genlab.families.schedules import Schedule
 from genlab.networks import LadderDecoder, LadderEncoder
-from genlab.objectives import LadderELBO
+from genlab.objectives import LadderELBO, ladder_log_weight
 from genlab.probability import (
     Categorical,
     DiagonalGaussian,
     LevelPosterior,
     LikelihoodFactory,
     ResidualPosterior,
-    bits_per_dimension,
 )
 
 LadderDecoderFactory = Callable[[DataSpec, int], nn.Module]
@@ -71,11 +70,11 @@ class HierarchicalVAE(LadderCode, ImportanceSampled, GenerativeModel):
     ):
         super().__init__(spec, optimizer, schedule)
         self.set_draws(num_importance_samples, chunk_size)
-        require(output in ("mean", "draw"), "output", output, "'mean' or 'draw'", "choose one of them")
+        self.set_output(output)
         require(temperature >= 0, "temperature", temperature, "a non-negative number", "use 1 for the model")
         self.level_posterior = posterior or ResidualPosterior()
         self.objective = objective or LadderELBO()
-        self.output, self.temperature = output, temperature
+        self.temperature = temperature
         self.label_dropout = label_dropout
         self.likelihood = likelihood(self.spec)
         self.encoder = encoder(self.spec)
@@ -107,32 +106,27 @@ class HierarchicalVAE(LadderCode, ImportanceSampled, GenerativeModel):
         x, condition = self.data_of(batch), self.condition_of(batch) if self.conditions else None
         if condition is not None and phase == "train":
             condition = condition.drop(self.label_dropout)
-        # Held-out losses are those of the end of a warm-up, so that they can be compared over training.
-        step = self.trainer.global_step if phase == "train" else None
 
         def choose(_: int, prior: DiagonalGaussian, posterior: DiagonalGaussian) -> Tensor:
             return posterior.sample(torch.randn_like(posterior.mean))
 
         params, levels = self.descent(choose, len(x), self.encoder(x), condition)
         reconstruction = -self.likelihood.log_prob(x, params)
-        loss, terms = self.objective(reconstruction, torch.stack([level.kl() for level in levels]), step)
-        bits = bits_per_dimension(terms["elbo"], self.spec[self.spec.data])
-        return {"loss": loss.mean(), "bpd": bits, **terms}
+        kls = torch.stack([level.kl() for level in levels])
+        return self.bound_terms(*self.objective(reconstruction, kls, self.step_of(phase)))
 
-    def log_weights(self, x: Tensor, count: int, rng: RandomStreams, condition: Condition | None) -> Tensor:
-        features, weights = self.encoder(x), []
-        for k in self.chunks(count, len(x)):
-            eps = self.descent.maps(torch.cat([rng.normal((self.latent_dim,)) for _ in range(k)]))
+    def weigher(self, x: Tensor, condition: Condition | None) -> Callable[[Tensor], Tensor]:
+        features = self.encoder(x)
+
+        def weigh(eps: Tensor) -> Tensor:
+            k = len(eps)
             rows = [f.repeat(k, *[1] * (f.ndim - 1)) for f in features]
-            params, levels = self.descent(
-                lambda i, prior, posterior, eps=eps: posterior.sample(eps[i]),
-                k * len(x),
-                rows,
-                None if condition is None else condition.repeat(k),
-            )
-            likelihood = self.likelihood.log_prob(x.repeat(k, *[1] * (x.ndim - 1)), params)
-            weights.append((likelihood + sum(level.log_weight() for level in levels)).view(k, len(x)))
-        return torch.cat(weights)
+            given = None if condition is None else condition.repeat(k)
+            params, levels = self.descent.from_posterior_noise(eps.flatten(0, 1), rows, given)
+            log_p = self.likelihood.log_prob(x.repeat(k, *[1] * (x.ndim - 1)), params)
+            return ladder_log_weight(log_p, levels).view(k, len(x))
+
+        return weigh
 
     def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
         """Data from the prior at the model's temperature, (num_samples, *spec.shape) in [-1, 1].
@@ -150,8 +144,7 @@ class HierarchicalVAE(LadderCode, ImportanceSampled, GenerativeModel):
         condition = self.condition_or_drawn(condition, rng, self.label_dropout)
         with self.evaluating():
             params = self.descent.from_noise(self.temperature * rng.normal((self.latent_dim,)), condition)
-            mean = self.output == "mean"
-            return self.likelihood.mean(params) if mean else self.likelihood.sample(params, rng)
+            return self.emit(params, rng)
 
     def sampling_protocol(self) -> dict[str, object]:
         return {"solver": "ancestral", "nfe": 1, "output": self.output, "temperature": self.temperature}

@@ -1,16 +1,24 @@
 """log p(x) of latent-variable models by importance sampling with their posterior (Burda et al. 2016)."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 from genlab.core import Condition, LogProb, RandomStreams, require
+from genlab.families.with_likelihood import WithLikelihood
 from genlab.objectives import log_mean_exp
 
 
-class ImportanceSampled:
-    """Gives a family whose `likelihood` is p(x | z) its log p(x) from below, of weights that the family computes."""
+class ImportanceSampled(WithLikelihood):
+    """Gives a family with a posterior its log p(x) from below, of weights that the family computes from noise.
+
+    Attributes:
+        latent_dim: D, numbers of noise per draw.
+    """
+
+    latent_dim: int
 
     def set_draws(self, num_importance_samples: int, chunk_size: int) -> None:
         """K of `log_prob`, where 1 is the ELBO; and most rows (x, z) at once, though never less than the batch.
@@ -48,15 +56,20 @@ class ImportanceSampled:
         count = self.num_importance_samples if num_samples is None else num_samples
         require(count >= 1, "num_samples", count, "a positive integer", "use 500")
         with self.evaluating():
-            weights = self.log_weights(x, count, rng.to(x.device), condition)
+            weigh, rng = self.weigher(x, condition), rng.to(x.device)
+            noise = (self._noise(rng, k) for k in self._chunks(count, len(x)))
+            weights = torch.cat([weigh(eps) for eps in noise])
         method, kind = (f"IWAE, {count} samples", "estimate") if count > 1 else ("ELBO, 1 sample", "bound")
         return LogProb(log_mean_exp(weights), kind, self.likelihood.measure, method)
 
     @abstractmethod
-    def log_weights(self, x: Tensor, count: int, rng: RandomStreams, condition: Condition | None) -> Tensor:
-        """log p(x, z_k) / q(z_k | x) of `count` draws z_k, (K, B)."""
+    def weigher(self, x: Tensor, condition: Condition | None) -> Callable[[Tensor], Tensor]:
+        """Noise eps of K draws z_k of q(z | x), (K, B, D) -> log p(x, z_k) / q(z_k | x), (K, B)."""
 
-    def chunks(self, count: int, batch_size: int) -> Iterator[int]:
+    def _noise(self, rng: RandomStreams, num: int) -> Tensor:
+        return torch.stack([rng.normal((self.latent_dim,)) for _ in range(num)])
+
+    def _chunks(self, count: int, batch_size: int) -> Iterator[int]:
         """So many draws for each of a batch as numbers of draws at a time."""
         per_chunk = max(1, self.chunk_size // batch_size)
         for start in range(0, count, per_chunk):

@@ -75,6 +75,5 @@ class LadderCode:
         return self.descent(lambda _, prior, posterior: posterior.mean, len(x), self.encoder(x))[1]
 
     def _at_draws(self, x: Tensor, rng: RandomStreams) -> Sequence[Level]:
-        eps = self.descent.maps(rng.to(x.device).normal((self.latent_dim,)))
-        draw = lambda i, prior, posterior: posterior.sample(eps[i])  # noqa: E731
-        return self.descent(draw, len(x), self.encoder(x))[1]
+        eps = rng.to(x.device).normal((self.latent_dim,))
+        return self.descent.from_posterior_noise(eps, self.encoder(x))[1]

@@ -64,6 +64,13 @@ class LadderDescent:
 
         return self.decoder(draw, num, features, condition), levels
 
+    def from_posterior_noise(
+        self, eps: Tensor, features: Sequence[Tensor], condition: Condition | None = None
+    ) -> tuple[Tensor, list[Level]]:
+        """Parameters and levels at z_l = mu_l + sigma_l eps_l of the posteriors, of eps (B, D)."""
+        maps = self.maps(eps)
+        return self(lambda i, _, posterior: posterior.sample(maps[i]), len(eps), features, condition)
+
     def from_noise(self, eps: Tensor, condition: Condition | None = None) -> Tensor:
         """The likelihood's parameters at z_l = mu_l + sigma_l eps_l of the priors, of eps (B, D)."""
         maps = self.maps(eps)

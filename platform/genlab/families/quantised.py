@@ -79,7 +79,7 @@ class QuantisedAutoencoder(CodeUse, GenerativeModel):
         self.objective = objective or QuantisedReconstruction()
         if self.objective.compared is not None:
             self.objective.compared.check(self.spec[self.spec.data])
-        self.token_shape = self.quantiser.token_shape(self.grid)
+        self.codebooks = self.quantiser.codebooks(self.grid)
 
     def check_parts(self) -> None:
         """Refuse a perceptual distance whose weights are not to be had."""
@@ -89,14 +89,7 @@ class QuantisedAutoencoder(CodeUse, GenerativeModel):
     @property
     def bits(self) -> float:
         """Of one sample's tokens."""
-        return self.quantiser.bits_of(self.grid)
-
-    @property
-    def token_spec(self) -> DataSpec:
-        """Of the tokens: their grid, or sequence of grids, and the codebook's size."""
-        grids = self.quantiser.token_grids(self.grid)
-        tokens = ModalitySpec(self.token_shape, num_classes=self.quantiser.num_codes, grids=grids)
-        return DataSpec(self.spec.name, {"tokens": tokens})
+        return self.codebooks.bits
 
     @property
     def latent_spec(self) -> DataSpec:

@@ -6,16 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.core import (
-    CanDecode,
-    CanEncode,
-    CanShowPath,
-    Condition,
-    DataSpec,
-    Frozen,
-    RandomStreams,
-    require,
-)
+from genlab.core import CanDecode, CanEncode, DataSpec, Frozen, require
 from genlab.families.parts import PartFactory
 from genlab.families.two_stage import TwoStage
 
@@ -97,28 +88,9 @@ class ScaledLatents(TwoStage):
         z = (self._latents(batch) - self.mean) / self.std
         return self.prior.losses(phase, {**batch, self.latent: z})
 
-    def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
-        """New data (num_samples, *spec.shape): draws of the prior, decoded."""
-        with self.evaluating():
-            return self.from_scaled(self.prior.sample(num_samples, condition=condition, rng=rng))
-
-    @property
-    def has_sample_path(self) -> bool:
-        """Whether the prior shows its states."""
-        return isinstance(self.prior, CanShowPath)
-
-    def sample_path(
-        self,
-        num_samples: int,
-        *,
-        condition: Condition | None = None,
-        rng: RandomStreams,
-        num_frames: int = 16,
-    ) -> Tensor:
-        """The prior's states from noise to latents, each decoded: (num_frames, num_samples, *spec.shape)."""
-        with self.evaluating():
-            states = self.prior.sample_path(num_samples, condition=condition, rng=rng, num_frames=num_frames)
-            return torch.stack([self.from_scaled(z) for z in states])
+    def shown(self, x: Tensor) -> Tensor:
+        """The first stage's data of scaled latents."""
+        return self.from_scaled(x)
 
     def _latents(self, batch: dict[str, Tensor]) -> Tensor:
         return batch[self.latent] if self.latent in batch else self.encode(self.data_of(batch))

@@ -1,9 +1,12 @@
 """A prior of a trained first stage's tokens: the second stage of VQ-VAE, VQ-GAN and their like."""
 
+from dataclasses import asdict
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from genlab.core import CanEncode, CanTokenize, Condition, DataSpec, RandomStreams
+from genlab.core import CanEncode, CanTokenize, Codebooks, DataSpec, require
 from genlab.families.two_stage import TwoStage
 
 
@@ -20,12 +23,28 @@ class TokenPrior(TwoStage):
     needs = (CanTokenize,)
 
     @property
-    def token_spec(self) -> DataSpec:
+    def codebooks(self) -> Codebooks:
         """The first stage's."""
-        return self.first_stage.model.token_spec
+        return self.first_stage.model.codebooks
 
     def encoder(self) -> CanEncode:
         return Tokens(self)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["codebooks"] = asdict(self.codebooks)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint that was trained on other codebooks, or on a first stage of another make.
+
+        Raises:
+            UserError: naming both.
+        """
+        if "codebooks" in checkpoint:
+            theirs = Codebooks(**checkpoint["codebooks"])
+            expected, remedy = f"{theirs} as in the checkpoint", "name the first stage that it was trained on"
+            ours = f"tokens on {self.codebooks}"
+            require(self.codebooks == theirs, "first_stage", ours, expected, f"{remedy}, or begin a new run")
+        super().on_load_checkpoint(checkpoint)
 
     def tokenize(self, x: Tensor) -> Tensor:
         """The first stage's tokens of x."""
@@ -50,10 +69,9 @@ class TokenPrior(TwoStage):
         terms = self.prior.losses(phase, {**batch, self.latent: tokens})
         return {"bits_per_token" if name == "bpd" else name: value for name, value in terms.items()}
 
-    def sample(self, num_samples: int, *, condition: Condition | None = None, rng: RandomStreams) -> Tensor:
-        """New data (num_samples, *spec.shape): tokens of the prior, decoded."""
-        with self.evaluating():
-            return self.detokenize(self.prior.sample(num_samples, condition=condition, rng=rng))
+    def shown(self, x: Tensor) -> Tensor:
+        """The first stage's data of tokens."""
+        return self.detokenize(x)
 
 
 class Tokens:
@@ -65,7 +83,7 @@ class Tokens:
     @property
     def latent_spec(self) -> DataSpec:
         """Of the tokens."""
-        return self.tokenizer.token_spec
+        return DataSpec(self.tokenizer.spec.name, {"tokens": self.tokenizer.codebooks.modality})
 
     def encode(self, x: Tensor) -> Tensor:
         """Tokens of x."""

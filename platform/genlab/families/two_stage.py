@@ -10,13 +10,14 @@ from genlab.core import (
     HasLosses,
     TakesEncoder,
     invalid,
+    require,
     require_same_data,
 )
-from genlab.families.base import GenerativeModel
-from genlab.families.parts import PartFactory, averaged_part, check_part
+from genlab.families.one_part import OnePart
+from genlab.families.parts import PartFactory, check_part
 
 
-class TwoStage(GenerativeModel):
+class TwoStage(OnePart):
     """A prior over a frozen first stage's codes, which are those of the data, or the batch's own where it holds them.
 
     Args:
@@ -26,9 +27,10 @@ class TwoStage(GenerativeModel):
 
     Raises:
         UserError: the first stage lacks a capability, or is of data of another name, shape, range or number of
-            levels; the prior has no losses or can't sample.
+            levels; the data have a modality of the codes' name; the prior has no losses or can't sample.
     """
 
+    part_name = "prior"
     needs: ClassVar[tuple[type, ...]]  # capabilities of the first stage
 
     def __init__(self, spec: DataSpec | dict[str, Any], first_stage: Frozen, prior: PartFactory):
@@ -40,6 +42,8 @@ class TwoStage(GenerativeModel):
         self.first_stage = first_stage
         codes = self.encoder().latent_spec
         self.latent = codes.data
+        got, expected = f"{data.name} with {self.latent} of their own", "data without"
+        require(self.latent not in data, "data", got, expected, "choose others: these are the first stage's")
         others = {name: m for name, m in data.modalities.items() if name != data.data}
         self.prior = prior(DataSpec(data.name, {self.latent: codes[self.latent], **others}))
         check_part("prior", self.prior, HasLosses, CanSample)
@@ -53,11 +57,10 @@ class TwoStage(GenerativeModel):
         """Those of the prior."""
         return self.prior.conditions
 
-    def averaged_modules(self) -> list[str]:
-        return averaged_part("prior", self.prior)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        return self.prior.configure_optimizers()
+    @property
+    def needed_conditions(self) -> tuple[str, ...]:
+        """Those of the prior."""
+        return self.prior.needed_conditions
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint that was trained on a first stage of another make.

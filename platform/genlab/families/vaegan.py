@@ -87,24 +87,17 @@ class VAEGAN(Alternating, LatentVariableModel):
         for argument, value in {"gamma": gamma, "scale": scale}.items():
             require(value > 0, argument, value, "a positive number", "use 1")
         data = self.spec[self.spec.data]
-        can = data.num_levels > 0 or not dequantise
-        require(can, "dequantise", True, "data with levels", "pass dequantise=False")
-        self.take_turns(critic_optimizer, clips=clips)
+        self.take_turns(critic_optimizer, clips=clips, dequantise=dequantise)
         self.make_parts(encoder, decoder, data.shape[0], posterior, prior)
         self.critic = critic(DataSpec(self.spec.name, {self.spec.data: data}))
         num, name = getattr(self.critic, "num_maps", 0), type(self.critic).__name__
         require(num > 0, "critic", name, "a critic with `maps(x)`", "use DCGANCritic")
         require(-num <= level < num, "level", level, f"{-num} to {num - 1}", "choose one of its maps")
-        self.gamma, self.level, self.scale, self.dequantise = gamma, level, scale, dequantise
+        self.gamma, self.level, self.scale = gamma, level, scale
         self.objective = objective or AdversarialObjective()
 
     def to_data(self, params: Tensor) -> Tensor:
         return full_precision(params).tanh()
-
-    def batch_parts(self, batch: dict[str, Tensor]) -> tuple[Tensor, Condition | None]:
-        """Data as the critic is to see them; the model takes no conditions."""
-        x = self.data_of(batch)
-        return self.spec[self.spec.data].dequantise(x) if self.dequantise else x, None
 
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
         return self._game(self.objective, x, step)

@@ -1,11 +1,12 @@
 """Latent-variable models with a likelihood p(x | z): a bound to train on, and log p(x) from below."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, DataSpec, RandomStreams, require
+from genlab.core import Condition, DataSpec
 from genlab.families.base import OptimizerFactory
 from genlab.families.importance_sampling import ImportanceSampled
 from genlab.families.latent_variable import DecoderFactory, EncoderFactory, LatentVariableModel
@@ -20,7 +21,7 @@ from genlab.networks import (
 )
 from genlab.objectives import ELBO, LatentObjective
 from genlab.objectives.latent_penalties import ChecksPosterior
-from genlab.probability import Categorical, LikelihoodFactory, bits_per_dimension
+from genlab.probability import Categorical, LikelihoodFactory
 
 
 class VariationalModel(ImportanceSampled, LatentVariableModel):
@@ -63,9 +64,8 @@ class VariationalModel(ImportanceSampled, LatentVariableModel):
     ):
         super().__init__(spec, latent_dim, optimizer, schedule)
         self.set_draws(num_importance_samples, chunk_size)
-        require(output in ("mean", "draw"), "output", output, "'mean' or 'draw'", "choose one of them")
+        self.set_output(output)
         self.objective = objective or ELBO()
-        self.output = output
         self.likelihood = likelihood(self.spec)
         self.make_parts(encoder, decoder, self.likelihood.num_channels, posterior, prior)
         self.check_objective()
@@ -93,32 +93,29 @@ class VariationalModel(ImportanceSampled, LatentVariableModel):
     def bound(self, x: Tensor, phase: str) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective on data of a phase, "train", "val" or "test", and all of its terms."""
         posterior = self.posterior(x)
-        # Held-out losses are those of the end of a warm-up, so that they can be compared over training.
-        step = self.trainer.global_step if phase == "train" else None
         # There may be no data: a sweep's check asks for terms alone.
         data = getattr(self._trainer, "datamodule", None)
         num_data = data.num_samples(phase) if hasattr(data, "num_samples") else None
         prior = self.prior(posterior.mean)
-        losses, terms = self.objective(x, posterior, prior, self.log_likelihood, step, num_data)
-        loss = losses.mean()
-        bits = bits_per_dimension(terms["elbo"], self.spec[self.spec.data])
-        return loss, {"loss": loss, "bpd": bits, **terms}
+        losses, terms = self.objective(
+            x, posterior, prior, self.log_likelihood, self.step_of(phase), num_data
+        )
+        terms = self.bound_terms(losses, terms)
+        return terms["loss"], terms
 
-    def log_weights(self, x: Tensor, count: int, rng: RandomStreams, condition: Condition | None) -> Tensor:
-        posterior, weights = self.posterior(x), []
+    def weigher(self, x: Tensor, condition: Condition | None) -> Callable[[Tensor], Tensor]:
+        posterior = self.posterior(x)
         prior = self.prior(posterior.mean)
-        for k in self.chunks(count, len(x)):
-            eps = torch.stack([rng.normal((self.latent_dim,)) for _ in range(k)])
+
+        def weigh(eps: Tensor) -> Tensor:
             z, log_q = posterior.draw(eps)
-            weights.append(self.log_likelihood(x, z) - (log_q() - prior.log_prob(z)))
-        return torch.cat(weights)
+            return self.log_likelihood(x, z) - (log_q() - prior.log_prob(z))
+
+        return weigh
 
     def to_data(self, params: Tensor) -> Tensor:
         """The likelihood's mean."""
         return self.likelihood.mean(params)
-
-    def emit(self, params: Tensor, rng: RandomStreams) -> Tensor:
-        return self.to_data(params) if self.output == "mean" else self.likelihood.sample(params, rng)
 
     def sampling_protocol(self) -> dict[str, object]:
         return {**super().sampling_protocol(), "output": self.output}

@@ -60,7 +60,16 @@ class VQGAN(Alternating, QuantisedAutoencoder):
         num_microbatches: int = 1,
         clip: float | None = None,
     ):
-        super().__init__(spec, encoder, quantiser, decoder, likelihood, objective, optimizer, schedule)
+        super().__init__(
+            spec,
+            encoder=encoder,
+            quantiser=quantiser,
+            decoder=decoder,
+            likelihood=likelihood,
+            objective=objective,
+            optimizer=optimizer,
+            schedule=schedule,
+        )
         require(weight >= 0, "weight", weight, "a non-negative number", "use 0 for no adversarial loss")
         require(critic_start >= 0, "critic_start", critic_start, "a number of batches", "use 0 for none")
         last, name = getattr(self.decoder, "last", None), type(self.decoder).__name__

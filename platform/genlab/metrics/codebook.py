@@ -1,11 +1,9 @@
 """How much of a codebook is used."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from genlab.core import ModalitySpec
+from genlab.core import Codebooks
 
 
 def codebook_perplexity(counts: Tensor) -> Tensor:
@@ -27,29 +25,19 @@ def codebook_usage(counts: Tensor) -> Tensor:
     return (counts > 0).float().mean(-1)
 
 
-def num_codebooks(spec: ModalitySpec) -> int:
-    """Of tokens (L,) or (h, w) one; one for each grid of a sequence of several, and for each depth of (h, w, depth)."""
-    return len(spec.grids) or (spec.shape[2] if len(spec.shape) == 3 else 1)
-
-
-def code_counts(tokens: Tensor, spec: ModalitySpec) -> Tensor:
+def code_counts(tokens: Tensor, codebooks: Codebooks) -> Tensor:
     """How often each code of each codebook is used in tokens (B, *shape): (codebooks, K) int64.
 
     Args:
         tokens: as a `CanTokenize` gives them.
-        spec: of these.
+        codebooks: its own.
 
-    >>> spec = ModalitySpec((5,), num_classes=3, grids=((1, 1), (2, 2)))
-    >>> code_counts(torch.tensor([[2, 0, 0, 0, 1]]), spec)
+    >>> code_counts(torch.tensor([[2, 0, 0, 0, 1]]), Codebooks(3, ((1, 1), (2, 2))))
     tensor([[0, 0, 1],
             [3, 1, 0]])
     """
-    parts = [tokens]
-    if spec.grids:
-        parts = tokens.split([math.prod(grid) for grid in spec.grids], dim=1)
-    elif len(spec.shape) == 3:
-        parts = tokens.unbind(-1)
-    return torch.stack([torch.bincount(part.flatten(), minlength=spec.num_classes) for part in parts])
+    parts = codebooks.split(tokens)
+    return torch.stack([torch.bincount(part.flatten(), minlength=codebooks.num_codes) for part in parts])
 
 
 def code_use(counts: Tensor) -> dict[str, Tensor]:

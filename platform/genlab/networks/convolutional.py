@@ -22,9 +22,9 @@ class PreActivationBlock(nn.Module):
     def __init__(self, channels: int, dropout: float = 0.0):
         super().__init__()
         self.branch = nn.Sequential(
-            *norm_silu(channels),
+            *norm_silu_layers(channels),
             nn.Conv2d(channels, channels, 3, padding=1),
-            *norm_silu(channels),
+            *norm_silu_layers(channels),
             nn.Dropout(dropout),
             nn.Conv2d(channels, channels, 3, padding=1),
         )
@@ -33,7 +33,7 @@ class PreActivationBlock(nn.Module):
         return x + self.branch(x)
 
 
-def norm_silu(channels: int) -> list[nn.Module]:
+def norm_silu_layers(channels: int) -> list[nn.Module]:
     """Group normalisation, then SiLU."""
     return [group_norm(channels), nn.SiLU()]
 
@@ -86,7 +86,7 @@ class ConvEncoder(nn.Module):
             last = [nn.Conv2d(channels[-1], shared(num_features, size), 3, padding=1), nn.Flatten()]
         else:
             last = [nn.Flatten(), nn.Linear(channels[-1] * math.prod(size), num_features)]
-        self.head = nn.Sequential(*norm_silu(channels[-1]), *last)
+        self.head = nn.Sequential(*norm_silu_layers(channels[-1]), *last)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] -> (B, num_features)."""
@@ -135,7 +135,9 @@ class ConvDecoder(nn.Module):
             if level > 0:
                 layers.append(Upsample(channels[level], channels[level - 1]))
         self.trunk = nn.Sequential(*layers)
-        self.out = nn.Sequential(*norm_silu(channels[0]), nn.Conv2d(channels[0], num_channels, 3, padding=1))
+        self.out = nn.Sequential(
+            *norm_silu_layers(channels[0]), nn.Conv2d(channels[0], num_channels, 3, padding=1)
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, num_features) -> (B, num_channels, H, W), without bounds."""

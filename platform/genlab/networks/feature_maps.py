@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from genlab.core import DataSpec, require
 from genlab.networks.attention import SelfAttention2d
 from genlab.networks.blocks import Downsample, Upsample, coarsest
-from genlab.networks.convolutional import PreActivationBlock, norm_silu
+from genlab.networks.convolutional import PreActivationBlock, norm_silu_layers
 
 
 class MapEncoder(nn.Module):
@@ -53,7 +53,7 @@ class MapEncoder(nn.Module):
                 layers += [Downsample(channels[level - 1]), widened(channels[level - 1], width)]
             layers += [PreActivationBlock(width, dropout) for _ in range(num_blocks)]
         self.trunk = nn.Sequential(*layers, *middle(channels[-1], attention, dropout))
-        self.head = nn.Sequential(*norm_silu(channels[-1]), nn.Conv2d(channels[-1], dim, 1))
+        self.head = nn.Sequential(*norm_silu_layers(channels[-1]), nn.Conv2d(channels[-1], dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] -> (B, dim, *grid)."""
@@ -98,7 +98,7 @@ class MapDecoder(nn.Module):
             layers += [PreActivationBlock(channels[level], dropout) for _ in range(num_blocks)]
             if level > 0:
                 layers.append(Upsample(channels[level], channels[level - 1]))
-        self.trunk = nn.Sequential(*layers, *norm_silu(channels[0]))
+        self.trunk = nn.Sequential(*layers, *norm_silu_layers(channels[0]))
         self.last = nn.Conv2d(channels[0], num_channels, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:

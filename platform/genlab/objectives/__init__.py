@@ -31,7 +31,7 @@ from genlab.objectives.gradient_penalties import (
     GradientPenalty,
     squared_gradient_norm,
 )
-from genlab.objectives.ladder_elbo import LadderELBO
+from genlab.objectives.ladder_elbo import LadderELBO, ladder_log_weight
 from genlab.objectives.latent_penalties import DIP, MMD, LatentPenalty, TotalCorrelation
 from genlab.objectives.learned_variance import LearnedVariance
 from genlab.objectives.learned_weighting import LearnedUncertainty
@@ -70,6 +70,7 @@ __all__ = [
     "LatentObjective",
     "divergence",
     "feature_distance",
+    "ladder_log_weight",
     "log_mean_exp",
     "next_token_nats",
     "DIP",

@@ -1,9 +1,12 @@
 """The evidence lower bound of a ladder of latents, whose KL is a sum over levels."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from genlab.core import require
+from genlab.probability import Level
 
 
 class LadderELBO:
@@ -49,3 +52,15 @@ class LadderELBO:
         terms = {"elbo": -(reconstruction.mean() + means.sum()), "reconstruction": reconstruction.mean()}
         terms |= {"kl": means.sum(), **{f"kl_{level}": kl for level, kl in enumerate(means, 1)}}
         return reconstruction + beta * paid.sum(0), terms
+
+
+def ladder_log_weight(log_p: Tensor, levels: Sequence[Level]) -> Tensor:
+    """log p(x, z) / q(z | x) = log p(x | z) + sum_l log p(z_l | z_<l) / q(z_l | z_<l, x) in nats, (B,).
+
+    Args:
+        log_p: log p(x | z) in nats, (B,).
+        levels: those of z, which was drawn from q.
+
+    Source: Burda et al. 2016, "Importance weighted autoencoders", eq. 8 and section 4 on several stochastic layers.
+    """
+    return log_p + sum(level.log_weight() for level in levels)

@@ -1,15 +1,14 @@
 """Quantisation at several resolutions: the finer levels see the codes of the coarser ones."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from genlab.core import require
+from genlab.core import Codebooks, require
 from genlab.networks.blocks import Downsample, Upsample
-from genlab.networks.convolutional import PreActivationBlock, norm_silu
+from genlab.networks.convolutional import PreActivationBlock, norm_silu_layers
 from genlab.networks.quantisers.quantiser import MapQuantiser, Quantised, Quantiser
 
 Quantise = Callable[[Quantiser, Tensor], tuple[Any, Tensor]]
@@ -38,7 +37,7 @@ class HierarchicalQuantiser(MapQuantiser):
     >>> from genlab.networks import VectorQuantiser
     >>> quantiser = HierarchicalQuantiser([VectorQuantiser(4, 16) for _ in range(2)], channels=8)
     >>> answer = quantiser(torch.randn(3, 8, 4, 4))
-    >>> answer.z_q.shape, answer.indices.shape, quantiser.token_grids((4, 4))
+    >>> answer.z_q.shape, answer.indices.shape, quantiser.codebooks((4, 4)).grids
     (torch.Size([3, 8, 4, 4]), torch.Size([3, 20]), ((2, 2), (4, 4)))
     """
 
@@ -65,20 +64,20 @@ class HierarchicalQuantiser(MapQuantiser):
 
         self.down, self.up = between(Downsample), between(Upsample)
         self.into = nn.ModuleList(
-            nn.Sequential(*norm_silu(channels * (1 + (m > 0))), nn.Conv2d(channels * (1 + (m > 0)), q.dim, 1))
+            nn.Sequential(
+                *norm_silu_layers(channels * (1 + (m > 0))), nn.Conv2d(channels * (1 + (m > 0)), q.dim, 1)
+            )
             for m, q in enumerate(quantisers)
         )
         self.out = nn.ModuleList(nn.Conv2d(q.dim, channels, 1) for q in quantisers)
 
-    def token_grids(self, grid: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    def codebooks(self, grid: Sequence[int]) -> Codebooks:
         num = len(self.quantisers)
         ok = all(side % 2 ** (num - 1) == 0 for side in grid)
         expected = f"sides that can be halved {num - 1} times, for {num} levels"
         require(ok, "quantiser", f"features on a grid {tuple(grid)}", expected, "use fewer levels")
-        return tuple(tuple(side >> m for side in grid) for m in reversed(range(num)))
-
-    def token_shape(self, grid: Sequence[int]) -> tuple[int, ...]:
-        return (sum(math.prod(own) for own in self.token_grids(grid)),)
+        grids = tuple(tuple(side >> m for side in grid) for m in reversed(range(num)))
+        return Codebooks(self.num_codes, grids)
 
     def forward(self, z: Tensor) -> Quantised:
         def quantise(quantiser: Quantiser, features: Tensor) -> tuple[Quantised, Tensor]:
@@ -103,14 +102,14 @@ class HierarchicalQuantiser(MapQuantiser):
         Raises:
             UserError: the indices are not those of whole levels of this grid.
         """
-        grids, s, start = self.token_grids(grid), None, 0
-        ends = [sum(math.prod(own) for own in grids[: m + 1]) for m in range(len(grids))]
+        books, s = self.codebooks(grid), None
+        ends = [sum(books.lengths[: m + 1]) for m in range(books.num_levels)]
         expected = f"one of {', '.join(map(str, ends))} of a grid {tuple(grid)}"
         require(indices.shape[1] in ends, "indices", indices.shape[1], expected, "give whole levels")
-        for m, end in enumerate(ends[: ends.index(indices.shape[1]) + 1]):
+        parts = indices.split(books.lengths[: ends.index(indices.shape[1]) + 1], dim=1)
+        for m, own in enumerate(parts):
             s = None if s is None else self.up[m - 1](s)
-            own = indices[:, start:end].unflatten(1, grids[m])
-            s, start = self._joined(m, s, self.quantisers[m].decode(own)), end
+            s = self._joined(m, s, self.quantisers[m].decode(own.unflatten(1, books.grids[m])))
         return s
 
     def _walk(self, z: Tensor, quantise: Quantise) -> tuple[list[Any], Tensor]:
@@ -125,7 +124,7 @@ class HierarchicalQuantiser(MapQuantiser):
 
     def _reductions(self, z: Tensor) -> list[Tensor]:
         """h_1, ..., h_M."""
-        self.token_grids(z.shape[2:])
+        self.codebooks(z.shape[2:])
         maps = [z]
         for down in self.down:
             maps.append(down(maps[-1]))

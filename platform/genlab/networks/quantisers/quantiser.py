@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genlab.core import require
+from genlab.core import Codebooks, require
 
 CHUNK_VALUES = 2**19  # scores that are held at once: they stay in a core's cache
 
@@ -51,7 +51,7 @@ class MapQuantiser(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, z: Tensor) -> Tensor:
-        """Indices (B, *token_shape(grid)) of features (B, D, *grid), without gradients; nothing is learned."""
+        """Indices (B, *codebooks(grid).shape) of features (B, D, *grid), without gradients; nothing is learned."""
 
     @abstractmethod
     def decode(self, indices: Tensor, grid: Sequence[int] = ()) -> Tensor:
@@ -63,16 +63,8 @@ class MapQuantiser(nn.Module, ABC):
         """
 
     @abstractmethod
-    def token_shape(self, grid: Sequence[int]) -> tuple[int, ...]:
-        """Shape of one sample's indices, of features on this grid."""
-
-    def token_grids(self, grid: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-        """Where a sample's indices are a sequence of several grids: their shapes, in its order; else none."""
-        return ()
-
-    def bits_of(self, grid: Sequence[int]) -> float:
-        """Bits of one sample's indices, of features on this grid, each index as long as any other."""
-        return math.prod(self.token_shape(grid)) * math.log2(self.num_codes)
+    def codebooks(self, grid: Sequence[int]) -> Codebooks:
+        """What a sample's indices choose from, of features on this grid."""
 
 
 class Quantiser(MapQuantiser):
@@ -114,8 +106,8 @@ class Quantiser(MapQuantiser):
     def decode(self, indices: Tensor, grid: Sequence[int] = ()) -> Tensor:
         return self.codes(indices).movedim(-1, 1)
 
-    def token_shape(self, grid: Sequence[int]) -> tuple[int, ...]:
-        return (*grid, self.depth) if self.depth > 1 else tuple(grid)
+    def codebooks(self, grid: Sequence[int]) -> Codebooks:
+        return Codebooks(self.num_codes, (tuple(grid),) * self.depth)
 
     def _rows(self, z: Tensor) -> Tensor:
         ok = z.ndim >= 3 and z.shape[1] == self.dim
