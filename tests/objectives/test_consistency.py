@@ -88,7 +88,9 @@ def test_levels_are_neighbours_that_get_finer():
     levels.eval()
     low, high, _ = levels(512)
     assert levels.intervals(levels.batches) == 16  # the finest: losses of all steps are on one grid
-    assert torch.allclose((high ** (1 / 7) - low ** (1 / 7)) * 16, u.new_tensor(80 ** (1 / 7) - 0.002 ** (1 / 7)))
+    assert torch.allclose(
+        (high ** (1 / 7) - low ** (1 / 7)) * 16, u.new_tensor(80 ** (1 / 7) - 0.002 ** (1 / 7))
+    )
     assert levels.batches == 0
     levels.batches.fill_(10)
     again = Discretisation(total=8, first=2, last=16)

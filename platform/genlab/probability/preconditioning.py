@@ -23,8 +23,8 @@ class EDMPrediction(Prediction):
     Args:
         sigma_data: standard deviation of the data, per value.
         noise_scale: of c_noise, 1/4 in the paper. Networks here take sinusoids of as much as 1,000 times their
-            time, which for neighbouring noise levels are unlike. A consistency model, which is to agree at
-            neighbours, learns faster with 0.001, and is less rough between them.
+            time, which at neighbouring noise levels are unlike; at 0.001 F is smooth in time, as is asked of a
+            consistency model, which is to agree at neighbours.
 
     Raises:
         UserError: sigma_data or noise_scale is not positive.
