@@ -214,5 +214,5 @@ def test_takes_regular_ends():
 def test_refuses_data_without_variance():
     with pytest.raises(UserError, match="sigma_data"):
         EDMPrediction(sigma_data=0)
-    with pytest.raises(UserError, match="noise_scale: got 0, .* the paper's is 0.25"):
+    with pytest.raises(UserError, match=r"noise_scale: got 0, .* the paper's is 0.25"):
         EDMPrediction(noise_scale=0)
