@@ -84,9 +84,15 @@ def test_levels_are_neighbours_that_get_finer():
         assert torch.allclose(i[1] - i[0], torch.ones(512), atol=1e-3)
         levels.count_step()
     assert counts == [2, 2, 4, 4, 8, 8, 16, 16, 16, 16]
+    levels.batches.zero_()
     levels.eval()
-    levels(4)
-    assert levels.batches == 10
+    low, high, _ = levels(512)
+    assert levels.intervals(levels.batches) == 16  # the finest: losses of all steps are on one grid
+    assert torch.allclose(
+        (high ** (1 / 7) - low ** (1 / 7)) * 16, u.new_tensor(80 ** (1 / 7) - 0.002 ** (1 / 7))
+    )
+    assert levels.batches == 0
+    levels.batches.fill_(10)
     again = Discretisation(total=8, first=2, last=16)
     again.load_state_dict(levels.state_dict())
     assert again.batches == 10
@@ -214,9 +220,10 @@ def test_one_step_samples_eight_gaussians(kind: str):
     model = Diffusion(SPEC, MLP, **parts, solver=MultistepConsistency(1))
     distance = lambda: sliced_wasserstein(model.sample(2000, rng=RandomStreams(0, 2000)), real)  # noqa: E731
     untrained = distance()
+    losses = []
     optimizer = torch.optim.Adam(model.network.parameters(), lr=2e-3, betas=(0.9, 0.99))
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num)
-    for _ in range(num):
+    for step in range(1, num + 1):
         batch = {"vector": data[torch.randint(len(data), (256,))]}
         optimizer.zero_grad()
         model.losses("train", batch)["loss"].backward()
@@ -224,6 +231,11 @@ def test_one_step_samples_eight_gaussians(kind: str):
         optimizer.step()
         model.on_before_optimizer_step(optimizer)
         decay.step()
+        if step % 100 == 0:  # as at a validation
+            with torch.random.fork_rng(devices=[]), model.evaluating():
+                torch.manual_seed(1)
+                losses.append(model.losses("val", {"vector": real})["loss"].item())
+    assert min(losses) == losses[-1]  # so best.ckpt is the last one here, and not one of the coarsest grid
     floor = sliced_wasserstein(density.sample(2000), real)
     assert untrained > 0.5
     assert distance() < 2.5 * floor

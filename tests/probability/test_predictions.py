@@ -1,6 +1,7 @@
 """Predictions: every one of them gives x_0 and eps back, and turns into every other."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -144,6 +145,13 @@ def test_edm_network_sees_and_predicts_unit_variance(path):
     assert prediction.network_time(path, t).abs().max() < 3
 
 
+def test_edm_network_sees_the_logarithm_of_the_noise_level_at_the_scale_asked_for():
+    path, t = EDMPath(), torch.tensor([0.001, 0.1], dtype=torch.float64)
+    seen = EDMPrediction(noise_scale=0.001).network_time(path, t)
+    torch.testing.assert_close(seen.diff(), torch.tensor([0.001 * math.log(100)], dtype=torch.float64))
+    torch.testing.assert_close(250 * seen, EDMPrediction().network_time(path, t))
+
+
 def test_edm_prediction_is_minus_v_for_unit_data():
     path = CosinePath()
     x_0, eps, t, _ = example(path)
@@ -206,3 +214,5 @@ def test_takes_regular_ends():
 def test_refuses_data_without_variance():
     with pytest.raises(UserError, match="sigma_data"):
         EDMPrediction(sigma_data=0)
+    with pytest.raises(UserError, match=r"noise_scale: got 0, .* the paper's is 0.25"):
+        EDMPrediction(noise_scale=0)

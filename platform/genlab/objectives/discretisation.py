@@ -16,6 +16,8 @@ class Discretisation(nn.Module):
     p(i) ~ Phi((log sigma_{i+1} - mean) / std) - Phi((log sigma_i - mean) / std)
 
     for optimiser step k of K. Noise levels are sigma(t) / alpha(t), so that the grid can be laid on any path.
+    In eval mode N = last at all steps: on the grid of its own step, a loss is no lower for a better model, and the
+    best checkpoint would be one of the coarsest grid.
 
     Args:
         total: K, optimiser steps of the training.
@@ -66,9 +68,12 @@ class Discretisation(nn.Module):
         self.batches += 1
 
     def intervals(self, step: int | Tensor) -> Tensor:
-        """N(k), float32 without dimensions."""
+        """N(k) in training and `last` in eval mode, float32 without dimensions."""
+        step = torch.as_tensor(step, dtype=torch.float32)
+        if not self.training:
+            return torch.full_like(step, self.last)
         period = self.total / (math.floor(math.log2(self.last / self.first)) + 1)
-        doublings = torch.floor(torch.as_tensor(step, dtype=torch.float32) / period)
+        doublings = torch.floor(step / period)
         return (self.first * 2**doublings).clamp(max=self.last)
 
     def forward(self, num: int) -> tuple[Tensor, Tensor, Tensor]:
