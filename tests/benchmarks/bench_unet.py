@@ -9,8 +9,8 @@ beside it stands what a step's time goes into.
 What was done about it: upsampling is folded into its convolution; scale, shift and SiLU after a norm take one pass in
 place of three; attention keeps channels innermost, as its kernel reads them. The rest of the convolutions run at the
 rate of matrix products or above it, in either package. Convolutions of size 1 as batched products, though up to three
-times as fast by themselves, made no difference to a step. Nor did the memory format channels_last, to either package: the
-gradients of narrow convolutions are faster there, and norms are slower by as much.
+times as fast by themselves, made no difference to a step. Nor did the memory format channels_last, to either
+package: the gradients of narrow convolutions are faster there, and norms are slower by as much.
 """
 
 from collections.abc import Callable, Iterator
