@@ -41,11 +41,13 @@ def kinds_taken(
     return tuple(kind for kind in possible if kind in conditional)
 
 
-def condition_embedding(spec: DataSpec, kinds: Sequence[str], dim: int) -> ConditionEmbedding | None:
-    """The embedding of labels and vectors, None where neither is taken."""
+def condition_embedding(
+    spec: DataSpec, kinds: Sequence[str], dim: int, embedding: type[nn.Module] = ConditionEmbedding
+) -> nn.Module | None:
+    """The embedding (dim, num_classes, vector_dim) of labels and vectors, None where neither is taken."""
     num_classes = spec.num_classes if "label" in kinds else 0
     vector_dim = spec.conditions["vector"].num_values if "vector" in kinds else 0
-    return ConditionEmbedding(dim, num_classes, vector_dim) if num_classes or vector_dim else None
+    return embedding(dim, num_classes, vector_dim) if num_classes or vector_dim else None
 
 
 def token_embedding(spec: DataSpec, kinds: Sequence[str], dim: int) -> "TokenEmbedding | None":

@@ -8,7 +8,14 @@ from torch import Tensor, nn
 
 from genlab.core import Condition, DataSpec, require_positive
 from genlab.networks.blocks import coarsest, heights
-from genlab.networks.conditions import Conditional, image_inputs, kinds_taken, token_embedding, with_image
+from genlab.networks.conditions import (
+    Conditional,
+    condition_embedding,
+    image_inputs,
+    kinds_taken,
+    token_embedding,
+    with_image,
+)
 from genlab.networks.edm2_block import MPBlock
 from genlab.networks.edm2_conditions import MPConditionEmbedding
 from genlab.networks.magnitude import MPFourier, MPLayer, mp_cat, mp_silu, mp_sum, unit_magnitude
@@ -72,10 +79,7 @@ class EDM2UNet(nn.Module):
         widths = [channels * m for m in multipliers]
         dim = max(widths)
         self.fourier, self.time = MPFourier(channels), MPLayer(channels, dim)
-        num_classes = spec.num_classes if "label" in kinds else 0
-        vector_dim = spec.conditions["vector"].num_values if "vector" in kinds else 0
-        embeds = num_classes > 0 or vector_dim > 0
-        self.condition = MPConditionEmbedding(dim, num_classes, vector_dim) if embeds else None
+        self.condition = condition_embedding(spec, kinds, dim, MPConditionEmbedding)
         self.tokens = token_embedding(spec, kinds, dim)
         self.image_inputs = image_inputs(spec, kinds)
         token_dim = dim if self.tokens is not None else 0
