@@ -11,7 +11,6 @@ from genlab.core import DataSpec, Frozen, ModalitySpec, RandomStreams, UserError
 from genlab.families import Diffusion
 from genlab.networks import MLP
 from genlab.objectives import ConsistencyDistillation, ConsistencyTraining, Denoising, Discretisation
-from genlab.objectives.consistency import same_randomness
 from genlab.probability import (
     DataPrediction,
     Denoiser,
@@ -158,14 +157,6 @@ def test_samples_of_the_exact_function_have_the_law_of_the_data(path, num_steps)
     x = solver(origin(path), (1,), rng=RandomStreams(0, 40_000))
     assert x.std().item() == pytest.approx(STD, rel=0.02)
     assert x.mean().item() == pytest.approx(0, abs=0.02)
-
-
-def test_both_evaluations_lose_the_same():
-    dropout, x = nn.Dropout(0.5), torch.ones(100)
-    with same_randomness(x.device):
-        first = dropout(x)
-    assert torch.equal(first, dropout(x))
-    assert not torch.equal(first, dropout(x))
 
 
 def test_refusals():

@@ -1,8 +1,6 @@
 """Consistency models: all points of a trajectory of the probability-flow ODE map to its origin, in one step."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -10,6 +8,7 @@ from torch import Tensor
 from genlab.core import Condition, DataSpec, Frozen, expand_like, require, require_same_data
 from genlab.objectives.denoising import DenoiserObjective
 from genlab.objectives.discretisation import Discretisation
+from genlab.objectives.same_draws import SameDraws
 from genlab.probability import Denoiser, GaussianPath, Prediction
 
 
@@ -72,12 +71,15 @@ class Consistency(DenoiserObjective):
         s, t = path.time_of_noise_level(low), path.time_of_noise_level(high)
         eps = torch.randn_like(x_0)
         x_t = path.sample(x_0, eps, t)
+        draws = SameDraws(x_0.device)
         with torch.no_grad():
             x_s = self.previous(path, x_0, eps, t, s, condition)
-            with same_randomness(x_0.device):
+            with draws.first():
                 target = denoiser(x_s, s, condition).x_0
             target = torch.where(expand_like(lowest, x_s), x_s / expand_like(path.alpha(s), x_s), target)
-        distance = self.distance(denoiser(x_t, t, condition).x_0, target)
+        with draws.second():
+            estimate = denoiser(x_t, t, condition).x_0
+        distance = self.distance(estimate, target)
         terms = {"distance": distance.mean(), "levels": self.levels.intervals(self.levels.batches)}
         return distance / (high - low), terms
 
@@ -143,11 +145,3 @@ class ConsistencyDistillation(Consistency):
         condition: Condition | None,
     ) -> Tensor:
         return self.teacher.model.flow_step(path.sample(x_0, eps, t), t, s, condition)
-
-
-@contextmanager
-def same_randomness(device: torch.device) -> Iterator[None]:
-    """What is drawn within is drawn again afterwards: the dropout masks of two evaluations are the same."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield

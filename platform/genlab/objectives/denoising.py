@@ -28,7 +28,8 @@ class DenoiserObjective(nn.Module, ABC):
             is the mean of the data that x_t may have come from.
         has_score: whether -eps / sigma is trained to be the score of x_t, as it is where noise does not depend on
             the data; else only velocities are right.
-        differentiates_twice: whether the loss holds a derivative of the network, which torch.compile can't give.
+        differentiates_twice: whether the loss holds a derivative of the network, of which one that was compiled by
+            itself has none.
     """
 
     num_outputs = 1

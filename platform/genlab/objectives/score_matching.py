@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from genlab.core import Condition, DataSpec, expand_like, mean_per_sample, require, sum_per_sample
 from genlab.objectives.denoising import DenoiserObjective
+from genlab.objectives.divergence import Pull, exact_divergence, projected_divergence, with_pullback
 from genlab.objectives.weightings import NoiseSpace, Weighting
 from genlab.probability import Denoiser, GaussianPath, Prediction, TimeDistribution, UniformTime
 
@@ -20,6 +21,9 @@ class ScoreMatching(DenoiserObjective):
     - E |grad log p|^2; but no noise is a target, so that x_t may come from elsewhere, at the price of a second
     derivative of the network. w_s is the weighting, of the prediction's error, carried over to the score's:
     w_s = w (D sigma / alpha)^2, sigma^2 for `NoiseSpace` (Song et al. 2021, eq. 7).
+
+    torch.compile takes the whole step in one graph, but not with a network that writes to its weights when it is
+    called, as `EDM2UNet` does in training; and a network that is compiled by itself has no second derivative.
 
     Args:
         weighting: w; None is `NoiseSpace`.
@@ -59,8 +63,8 @@ class ScoreMatching(DenoiserObjective):
             require(finite, "objective", got, expected, remedy)
 
     @abstractmethod
-    def integrand(self, score: Tensor, x_t: Tensor) -> Tensor:
-        """J per sample, (B,), of the score (B, ...) as a function of x_t (B, ...)."""
+    def integrand(self, score: Tensor, pull: Pull) -> Tensor:
+        """J per sample, (B,), of the score (B, ...) and of v -> v^T (ds/dx), (B, ...) -> ((B, ...),)."""
 
     def forward(
         self, denoiser: Denoiser, x_0: Tensor, condition: Condition | None = None
@@ -71,11 +75,12 @@ class ScoreMatching(DenoiserObjective):
         x_t = path.sample(x_0, torch.randn_like(x_0), t)
         # Validation has no gradients, but the divergence needs them; flash attention has no second derivative.
         with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-            x_t, t = x_t.detach().clone().requires_grad_(), t.clone()
+            x_t, t = x_t.detach().clone(), t.clone()
             condition = None if condition is None else condition[torch.arange(len(x_t), device=x_t.device)]
-            score = -denoiser(x_t, t, condition).eps / expand_like(path.sigma(t), x_t)
+            sigma = expand_like(path.sigma(t), x_t)
+            score, pull = with_pullback(lambda x: -denoiser(x, t, condition).eps / sigma, x_t)
             weight = self._weight(path, prediction, t)
-            loss = weight * self.integrand(score, x_t) / x_t[0].numel()
+            loss = weight * self.integrand(score, pull) / x_t[0].numel()
         norm = (path.sigma(t) ** 2 * mean_per_sample(score.square())).detach().mean()
         return self.times.weigh(loss, t, path), {"score_norm": norm}
 
@@ -111,12 +116,12 @@ class ImplicitScoreMatching(ScoreMatching):
         check_projections(num_projections)
         self.trace, self.num_projections = trace, num_projections
 
-    def integrand(self, score: Tensor, x_t: Tensor) -> Tensor:
+    def integrand(self, score: Tensor, pull: Pull) -> Tensor:
         if self.trace == "exact":
-            divergence = exact_divergence(score, x_t)
+            divergence = exact_divergence(score, pull)
         else:
-            signs = [torch.randint_like(x_t, 2) * 2 - 1 for _ in range(self.num_projections)]
-            divergence = sum(projected_divergence(score, x_t, v) for v in signs) / len(signs)
+            signs = [torch.randint_like(score, 2) * 2 - 1 for _ in range(self.num_projections)]
+            divergence = sum(projected_divergence(pull, v) for v in signs) / len(signs)
         return sum_per_sample(score.square()) + 2 * divergence
 
 
@@ -146,29 +151,14 @@ class SlicedScoreMatching(ScoreMatching):
         check_projections(num_projections)
         self.num_projections, self.variance_reduced = num_projections, variance_reduced
 
-    def integrand(self, score: Tensor, x_t: Tensor) -> Tensor:
+    def integrand(self, score: Tensor, pull: Pull) -> Tensor:
         total = score.new_zeros(len(score))
         for _ in range(self.num_projections):
-            v = torch.randn_like(x_t)
+            v = torch.randn_like(score)
             norm, along = sum_per_sample(score.square()), sum_per_sample(v * score).square()
             first = norm if self.variance_reduced else along
-            total = total + first + 2 * projected_divergence(score, x_t, v)
+            total = total + first + 2 * projected_divergence(pull, v)
         return total / self.num_projections
-
-
-def exact_divergence(field: Tensor, x: Tensor) -> Tensor:
-    """div field = sum_j d field_j / d x_j per sample, (B,), differentiable; samples must not depend on each other."""
-    values, total = field.flatten(1), x.new_zeros(len(x))
-    for j in range(values.shape[1]):
-        (gradient,) = torch.autograd.grad(values[:, j].sum(), x, create_graph=True)
-        total = total + gradient.flatten(1)[:, j]
-    return total
-
-
-def projected_divergence(field: Tensor, x: Tensor, v: Tensor) -> Tensor:
-    """v^T (d field / dx) v per sample, (B,), differentiable; its mean over v of covariance I is the divergence."""
-    (gradient,) = torch.autograd.grad((field * v).sum(), x, create_graph=True)
-    return sum_per_sample(gradient * v)
 
 
 def check_projections(number: int) -> None:

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, full_precision, require
-from genlab.probability.sinkhorn import sinkhorn, squared_distances
+from genlab.core import Condition, require
+from genlab.probability.partners import entropic_partners, optimal_partners
 
 
 class Coupling(ABC):
@@ -49,20 +49,13 @@ class MinibatchCoupling(Coupling):
         self.within_classes = within_classes
 
     @abstractmethod
-    def partners(self, x_0: Tensor, eps: Tensor) -> Tensor:
-        """Which eps each x_0 gets, (N,) int64, from at least single precision."""
+    def partners(self, x_0: Tensor, eps: Tensor, label: Tensor | None = None) -> Tensor:
+        """Which eps each x_0 gets, (N,) int64: one of its own class, where labels (N,) are given."""
 
     @torch.no_grad()
     def __call__(self, x_0: Tensor, eps: Tensor, condition: Condition | None = None) -> Tensor:
-        with torch.autocast(x_0.device.type, enabled=False):
-            x, z = full_precision(x_0), full_precision(eps)
-            if not self.within_classes or condition is None or condition.label is None:
-                return eps[self.partners(x, z)]
-            coupled = torch.empty_like(eps)
-            for label in condition.label.unique():
-                rows = (condition.label == label).nonzero().flatten()
-                coupled[rows] = eps[rows[self.partners(x[rows], z[rows])]]
-            return coupled
+        apart = self.within_classes and condition is not None
+        return eps[self.partners(x_0, eps, condition.label if apart else None)]
 
 
 class OptimalCoupling(MinibatchCoupling):
@@ -78,12 +71,8 @@ class OptimalCoupling(MinibatchCoupling):
     tensor([-0.1000,  1.2000,  1.9000])
     """
 
-    def partners(self, x_0: Tensor, eps: Tensor) -> Tensor:
-        from scipy.optimize import linear_sum_assignment
-
-        # |x|^2 and |eps|^2 sum to the same under all permutations.
-        gain = (x_0.flatten(1) @ eps.flatten(1).T).cpu().numpy()
-        return torch.from_numpy(linear_sum_assignment(gain, maximize=True)[1]).to(x_0.device)
+    def partners(self, x_0: Tensor, eps: Tensor, label: Tensor | None = None) -> Tensor:
+        return optimal_partners(x_0, eps, label)
 
 
 class EntropicCoupling(MinibatchCoupling):
@@ -105,7 +94,5 @@ class EntropicCoupling(MinibatchCoupling):
         require(regularisation > 0, "regularisation", regularisation, "a positive number", remedy)
         self.regularisation = regularisation
 
-    def partners(self, x_0: Tensor, eps: Tensor) -> Tensor:
-        cost = squared_distances(x_0, eps)
-        plan = sinkhorn(cost, self.regularisation * cost.mean().item(), tolerance=1e-3)
-        return torch.multinomial(plan.log_plan.softmax(1), 1).flatten()
+    def partners(self, x_0: Tensor, eps: Tensor, label: Tensor | None = None) -> Tensor:
+        return entropic_partners(x_0, eps, label, self.regularisation)

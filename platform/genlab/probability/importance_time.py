@@ -70,13 +70,16 @@ class ImportanceTime(nn.Module, TimeDistribution):
         return (share * self.num_bins).long().clamp(0, self.num_bins - 1)
 
     def _remember(self, loss: Tensor, bins: Tensor) -> None:
-        """Overwrite each bin's oldest losses."""
+        """Overwrite each bin's oldest losses, in tensors whose sizes do not depend on values (torch.compile)."""
         bins, order = bins.sort(stable=True)
-        found = torch.bincount(bins, minlength=self.num_bins)
+        found = torch.zeros_like(self.counts).scatter_add_(0, bins, torch.ones_like(bins))
         number = (
             torch.arange(len(bins), device=bins.device) - (found.cumsum(0) - found)[bins]
         )  # within its bin
         last = number >= found[bins] - self.history  # a slot is written once
-        slots = (self.counts[bins] + number) % self.history
-        self.losses[bins[last], slots[last]] = loss[order][last].to(self.losses)
+        slots = torch.where(last, (self.counts[bins] + number) % self.history, self.history)
+        spare = self.losses.new_zeros(self.num_bins, 1)  # for what is not kept
+        losses = torch.cat([self.losses, spare], 1)
+        losses[bins, slots] = loss[order].to(losses)
+        self.losses.copy_(losses[:, :-1])
         self.counts += found
