@@ -80,6 +80,28 @@ def test_a_score_that_is_never_logged_is_said_once(tmp_path: Path, lightning: An
     assert not (tmp_path / "vae" / "a" / "checkpoints" / "best.ckpt").exists()
 
 
+def test_no_best_is_kept_by_a_loss_that_does_not_rank_models(tmp_path: Path, lightning: Any, caplog: Any):
+    tree = tiny.config("diffusion", max_steps=16)
+    levels = {"class_path": "genlab.objectives.Discretisation", "init_args": {"total": 16, "last": 20}}
+    tree["model"]["init_args"] |= {
+        "objective": {"class_path": "genlab.objectives.ConsistencyTraining", "init_args": {"levels": levels}},
+        "solver": {"class_path": "genlab.solvers.MultistepConsistency"},
+    }
+    config = tmp_path / "diffusion.yaml"
+    for run_id, words in (("a", ()), ("b", ("--checkpoint.monitor=val/fid",))):
+        caplog.clear()
+        tiny.write(config, tree)
+        words = ("--config", config, "--run.root", tmp_path / "runs", "--run.id", run_id, *words)
+        assert lightning("fit", *words).status == 0
+        said = [text for text in caplog.messages if "checkpoint.monitor" in text]
+        best = tmp_path / "runs" / "diffusion" / run_id / "checkpoints" / "best.ckpt"
+        assert best.exists() == (run_id == "b")
+        assert len(said) == (run_id == "a")
+        assert all(
+            "'val/loss', which does not fall as samples of this model improve" in text for text in said
+        )
+
+
 def test_compare_takes_experiments_and_leaves_out_what_is_no_run(tmp_path: Path, lightning: Any):
     for run_id, score in (("1", 2.0), ("2", 1.0)):
         make_run(tmp_path / "gan" / run_id, scores={"fid": score})

@@ -226,7 +226,7 @@ def test_one_step_samples_eight_gaussians(kind: str):
             with torch.random.fork_rng(devices=[]), model.evaluating():
                 torch.manual_seed(1)
                 losses.append(model.losses("val", {"vector": real})["loss"].item())
-    assert min(losses) == losses[-1]  # so best.ckpt is the last one here, and not one of the coarsest grid
+    assert min(losses) == losses[-1]  # as it would not on the grid of each step
     floor = sliced_wasserstein(density.sample(2000), real)
     assert untrained > 0.5
     assert distance() < 2.5 * floor

@@ -38,7 +38,8 @@ class ExactCheckpoint(Checkpoint):
 
     Args:
         every_n_steps: optimiser steps between two saves of last.ckpt; 0 saves only after validations.
-        monitor: the metric by which best.ckpt is chosen, as logged ("val/fid"); None keeps no best.
+        monitor: the metric by which best.ckpt is chosen, as logged ("val/fid"); None keeps no best. Nor does
+            "val/loss" of a model whose `loss_ranks` is False: its loss does not tell a better model.
         mode: whether smaller ("min") or larger ("max") is better.
         keep_every_n_steps: optimiser steps between two that stay, as step_<number>.ckpt, for scores over training;
             `lightning prune` removes them; 0 keeps none.
@@ -101,6 +102,9 @@ class ExactCheckpoint(Checkpoint):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self._save_last = True
+        if self.monitor == "val/loss" and not getattr(pl_module, "loss_ranks", True):
+            self._warn(trainer, "'val/loss', which does not fall as samples of this model improve")
+            return
         score = trainer.callback_metrics.get(self.monitor) if self.monitor else None
         if score is None:
             self._say_what_is_missing(trainer)
@@ -113,18 +117,20 @@ class ExactCheckpoint(Checkpoint):
 
     def _say_what_is_missing(self, trainer: Trainer) -> None:
         """Once, and not of scores, which some validations leave out."""
-        if self.monitor in (None, *SCORES) or self._said or not trainer.is_global_zero:
+        if self.monitor in (None, *SCORES):
             return
-        self._said = True
         there = (
             ", ".join(name for name in trainer.callback_metrics if name.startswith("val/")) or "nothing yet"
         )
-        log.warning(
-            "checkpoint.monitor: got %r, but validation logs %s: no best.ckpt is kept; "
-            "pass --checkpoint.monitor=val/fid or another score",
-            self.monitor,
-            there,
-        )
+        self._warn(trainer, f"{self.monitor!r}, but validation logs {there}")
+
+    def _warn(self, trainer: Trainer, got: str) -> None:
+        """Once, that there will be no best checkpoint."""
+        if self._said or not trainer.is_global_zero:
+            return
+        self._said = True
+        remedy = "pass --checkpoint.monitor=val/fid or another score"
+        log.warning("checkpoint.monitor: got %s: no best.ckpt is kept; %s", got, remedy)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int

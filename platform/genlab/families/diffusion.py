@@ -101,6 +101,11 @@ class Diffusion(SolverSampling):
         return self.objective.has_score and "noise" not in self.spec
 
     @property
+    def loss_ranks(self) -> bool:
+        """Whether a lower loss in validation is a better model: not of consistency training."""
+        return self.objective.loss_ranks
+
+    @property
     def has_log_prob(self) -> bool:
         """Whether the probability-flow ODE is known and can be solved from end to end."""
         try:

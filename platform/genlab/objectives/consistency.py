@@ -93,8 +93,13 @@ class Consistency(DenoiserObjective):
 class ConsistencyTraining(Consistency):
     """Consistency without a teacher: x_s has the same data and the same noise as x_t.
 
+    Most of the loss is the spread of x_s given x_t, which no model lowers: samples go on to improve where it does not
+    fall, and the best checkpoint can't be chosen by it.
+
     Source: Song et al. 2023, algorithm 3 and theorem 2; Song and Dhariwal 2023.
     """
+
+    loss_ranks = False
 
     def previous(
         self,

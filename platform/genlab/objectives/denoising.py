@@ -28,6 +28,7 @@ class DenoiserObjective(nn.Module, ABC):
             is the mean of the data that x_t may have come from.
         has_score: whether -eps / sigma is trained to be the score of x_t, as it is where noise does not depend on
             the data; else only velocities are right.
+        loss_ranks: whether a lower loss in validation is a better model, by which the best checkpoint can be chosen.
         differentiates_twice: whether the loss holds a derivative of the network, of which one that was compiled by
             itself has none.
     """
@@ -36,6 +37,7 @@ class DenoiserObjective(nn.Module, ABC):
     takes_noise = False
     to_origin = False
     has_score = True
+    loss_ranks = True
     differentiates_twice = False
 
     def prepare(self, spec: DataSpec, path: GaussianPath, prediction: Prediction) -> None:

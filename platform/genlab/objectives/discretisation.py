@@ -16,8 +16,7 @@ class Discretisation(nn.Module):
     p(i) ~ Phi((log sigma_{i+1} - mean) / std) - Phi((log sigma_i - mean) / std)
 
     for optimiser step k of K. Noise levels are sigma(t) / alpha(t), so that the grid can be laid on any path.
-    In eval mode N = last at all steps: on the grid of its own step, a loss is no lower for a better model, and the
-    best checkpoint would be one of the coarsest grid.
+    In eval mode N = last at all steps, since losses on different grids do not compare.
 
     Args:
         total: K, optimiser steps of the training.
