@@ -118,6 +118,25 @@ def test_a_long_sequences_steps_give_the_same(num, dtype):
         last = tokens[:, i]
 
 
+@pytest.mark.parametrize("num", [1, 5])
+@pytest.mark.parametrize("words", [False, True])
+def test_steps_under_autocast_are_in_the_weights_precision(num, words):
+    network = transformer((3, 4), words=words).float()
+    given = (
+        Condition(label=torch.arange(num) % 3, tokens=torch.ones(num, 4, dtype=torch.int64))
+        if words
+        else None
+    )
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            cache = network.start(num, given)
+            network.step(None, cache)
+            found.append(network.step(torch.ones(num, dtype=torch.int64), cache))
+    assert found[1].dtype == torch.float32
+    torch.testing.assert_close(*found)
+
+
 @pytest.mark.parametrize("make", [TokenTransformer, GatedPixelCNN])
 def test_all_tokens_are_equally_likely_at_the_start(make):
     logits = make(spec_of(3, 4))(torch.randint(VOCABULARY, (2, 3, 4)), condition(2))

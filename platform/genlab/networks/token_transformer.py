@@ -117,18 +117,22 @@ class TokenTransformer(nn.Module):
 
     @torch.no_grad()
     def start(self, num: int, condition: Condition | None = None) -> KeyValueCache:
-        """An empty cache for `num` samples; what conditions come to is computed once, and weights are read once."""
+        """An empty cache for `num` samples; what conditions come to is computed once, and weights are laid out once.
+
+        Here and in `step` all is in the weights' own precision, also under autocast, which would cast them each time.
+        """
         length, width = math.prod(self.grid), self.first.shape[0]
-        cache = KeyValueCache(
-            len(self.blocks), num, self.num_heads, length, width // self.num_heads, self.head.weight
-        )
-        cache.products = [block.step_products(num, length) for block in self.blocks]
-        cache.head = row_product(self.head, num, length)
-        if self.condition is not None:
-            cache.embedding = self.condition(condition, num)
-        if self.tokens is not None:
-            tokens, mask = self.tokens(condition, num)
-            cache.reads = [(*block.reading.keys_values(tokens), mask) for block in self.blocks]
+        with self._own_precision():
+            cache = KeyValueCache(
+                len(self.blocks), num, self.num_heads, length, width // self.num_heads, self.head.weight
+            )
+            cache.products = [block.step_products(num, length) for block in self.blocks]
+            cache.head = row_product(self.head, num, length)
+            if self.condition is not None:
+                cache.embedding = self.condition(condition, num)
+            if self.tokens is not None:
+                tokens, mask = self.tokens(condition, num)
+                cache.reads = [(*block.reading.keys_values(tokens), mask) for block in self.blocks]
         return cache
 
     @torch.no_grad()
@@ -142,18 +146,25 @@ class TokenTransformer(nn.Module):
         require(
             i < cache.capacity, "cache", f"{i} positions", f"fewer than {cache.capacity}", "start another one"
         )
+        with self._own_precision():
+            return self._step(tokens, cache)
+
+    def _step(self, tokens: Tensor | None, cache: KeyValueCache) -> Tensor:
         cache.make_room()
         # Each block writes into x, so that x is a tensor of its own.
         x = self.first.repeat(cache.num, 1) if tokens is None else self.embedding(tokens)
         if self.positions is not None:
-            x += self.positions[i]
+            x += self.positions[cache.length]
         if cache.embedding is not None:
             x += cache.embedding
-        turns = self._turns(i)
+        turns = self._turns(cache.length)
         for number, block in enumerate(self.blocks):
             x = block.step(x, cache, number, turns)
         cache.length += 1
         return cache.head(self.norm_out(x))
+
+    def _own_precision(self) -> torch.autocast:
+        return torch.autocast(self.first.device.type, enabled=False)
 
     def _turns(self, positions: slice | int) -> Turns | None:
         return None if self.positions is not None else (self.cosines[positions], self.sines[positions])
