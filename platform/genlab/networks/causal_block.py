@@ -90,7 +90,7 @@ class CausalBlock(nn.Module):
             qkv = torch.cat([rotate(qkv[:, :2], *turns), qkv[:, 2:]], dim=1)
         k, v = cache.append(number, qkv[:, 1:])
         q = qkv[:, 0].reshape(batch * heads, 1, -1)
-        scores = torch.baddbmm(cache.mask, q, k.transpose(1, 2), alpha=q.shape[2] ** -0.5)
+        scores = torch.baddbmm(cache.mask, q, k, alpha=q.shape[2] ** -0.5)
         x = products.out.add_to(x, torch.bmm(scores.softmax(2), v).view(batch, width))
         if self.reading is not None:
             x += self.reading.attend_to(x[:, None], *cache.reads[number])[:, 0]

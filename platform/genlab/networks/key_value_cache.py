@@ -49,13 +49,14 @@ class KeyValueCache:
             more = min(GROWTH, self.capacity - held)
             self.mask = functional.pad(self.mask, (0, more), value=-torch.inf)
             self.memory = [grown(memory, more) for memory in self.memory]
-            # Views, once: where a position is written, (n, B, 2, H, d), and what is read, (B H, n, d) each.
+            # Views, once: where a position is written, (n, B, 2, H, d), and what is read.
             self._slots = [memory.permute(3, 1, 0, 2, 4) for memory in self.memory]
-            self._pairs = [memory.flatten(1, 2).unbind(0) for memory in self.memory]
+            flat = (memory.flatten(1, 2) for memory in self.memory)
+            self._pairs = [(keys.transpose(1, 2), values) for keys, values in flat]
         self.mask[..., self.length] = 0
 
     def append(self, block: int, keys_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the next position's (B, 2, H, d); keys and values of all positions, (B H, n, d) each."""
+        """Write the next position's (B, 2, H, d); keys (B H, d, n) and values (B H, n, d) of all positions."""
         self._slots[block][self.length].copy_(keys_values)
         return self._pairs[block]
 

@@ -1,6 +1,7 @@
 """The decoder-only transformer over tokens."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -163,8 +164,9 @@ class TokenTransformer(nn.Module):
         cache.length += 1
         return cache.head(self.norm_out(x))
 
-    def _own_precision(self) -> torch.autocast:
-        return torch.autocast(self.first.device.type, enabled=False)
+    def _own_precision(self) -> AbstractContextManager:
+        kind = self.first.device.type
+        return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
     def _turns(self, positions: slice | int) -> Turns | None:
         return None if self.positions is not None else (self.cosines[positions], self.sines[positions])
