@@ -79,9 +79,11 @@ def test_guidance_of_fine_levels_keeps_their_coarser_tokens():
     assert not torch.equal(plain, guided)
 
 
-def test_without_lost_labels_all_levels_get_the_same_classes():
+@pytest.mark.parametrize("coarse", [0.0, 0.1])
+def test_without_lost_labels_all_levels_get_the_same_classes(coarse):
+    """Also where the fine one alone never loses them."""
     level = partial(Autoregressive, network=NETWORK, label_dropout=0.0)
-    model, seen = make(coarse=level, fine=level), []
+    model, seen = make(coarse=partial(level, label_dropout=coarse), fine=level), []
     for own in model.levels:
         original = own.sample
         own.sample = lambda *a, original=original, **k: (
@@ -91,6 +93,20 @@ def test_without_lost_labels_all_levels_get_the_same_classes():
     model.sample(20, rng=RandomStreams(0, 20))
     assert torch.equal(*seen)
     assert len(seen[0].unique()) == 3
+
+
+def test_fine_levels_may_know_coarser_tokens_alone():
+    deaf = partial(Autoregressive, network=partial(NETWORK, conditional=["tokens"]), label_dropout=0.0)
+    model, label = make(fine=deaf), Condition(label=torch.tensor([0, 1, 2]))
+    assert (model.conditions, model.levels[1].conditions) == (("label",), ("tokens",))
+    for condition in (None, label):
+        assert model.sample(3, condition=condition, rng=RandomStreams(0, 3)).shape == (3, 5)
+    whole = model.log_prob(ALL[:3], condition=label).nats
+    coarse = model.levels[0].log_prob(ALL[:3, :1, None], condition=label).nats
+    given = Condition(tokens=ALL[:3, :1])
+    torch.testing.assert_close(
+        whole, coarse + model.levels[1].log_prob(ALL[:3, 1:].view(3, 2, 2), condition=given).nats
+    )
 
 
 def test_losses_are_the_levels_sums():

@@ -20,6 +20,7 @@ from genlab.core import (
 )
 from genlab.families.base import GenerativeModel, OptimizerFactory
 from genlab.families.parts import PartFactory, averaged_part, check_part, check_untrained
+from genlab.families.requests import dropout_of
 from genlab.families.schedules import Schedule
 
 
@@ -116,7 +117,9 @@ class CoarseToFine(GenerativeModel):
         """
         self.check_request(num_samples, condition, rng)
         streams = self._streams(rng)
-        lost = getattr(self.levels[0], "label_dropout", 0.0)
+        # Classes are left out only where no level that takes them has always had them in training.
+        told = [level for level in self.levels if "label" in level.conditions]
+        lost = min((dropout_of("label", getattr(m, "label_dropout", 0.0)) for m in told), default=0.0)
         condition = self.condition_or_drawn(condition, streams.pop(), lost)
         found = torch.zeros(num_samples, 0, dtype=torch.int64, device=self.device)
         for m, (level, own) in enumerate(zip(self.levels, streams, strict=False)):
@@ -161,9 +164,9 @@ class CoarseToFine(GenerativeModel):
         """The condition of a level: what was asked for, and the coarser tokens."""
         if not level:
             return condition
-        label = None if condition is None else condition.label
-        keep = {} if condition is None else dict(condition.keep)
-        return Condition(label=label, keep=keep, **self._coarser(tokens, level))
+        if condition is None or "label" not in self.levels[level].conditions:
+            return Condition(**self._coarser(tokens, level))
+        return Condition(label=condition.label, keep=dict(condition.keep), **self._coarser(tokens, level))
 
     def _streams(self, rng: RandomStreams) -> list[RandomStreams]:
         """Of each level, and one more."""

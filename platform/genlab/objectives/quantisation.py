@@ -42,8 +42,8 @@ class Perceptual:
 class QuantisedReconstruction:
     """Loss -log p(x | z_q) / n + perceptual weight d(x, x') + beta commitment + codebook + gamma entropy.
 
-    n is the number of values of x, and x' the mean of p(x | z_q). Terms, as means: `reconstruction` (nats per sample),
-    those of the quantiser that are not zero throughout, and `perceptual`.
+    n is the number of values of x, and x' the mean of p(x | z_q). Terms, as means and without weights: `reconstruction`
+    (nats per sample), `commitment` and `entropy` (zero for quantisers without), and `perceptual` where there is d.
 
     Args:
         commitment: beta.
