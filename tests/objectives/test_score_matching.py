@@ -5,7 +5,7 @@ import torch
 
 from genlab.core import DataSpec, UserError
 from genlab.objectives import Denoising, ImplicitScoreMatching, NoiseSpace, OwnSpace, SlicedScoreMatching
-from genlab.objectives.divergence import exact_divergence, projected_divergence, with_pullback
+from genlab.objectives.field_divergence import exact_divergence, projected_divergence, with_pullback
 from genlab.probability import (
     Denoiser,
     GaussianMixture,

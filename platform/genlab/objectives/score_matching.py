@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from genlab.core import Condition, DataSpec, expand_like, mean_per_sample, require, sum_per_sample
 from genlab.objectives.denoising import DenoiserObjective
-from genlab.objectives.divergence import Pull, exact_divergence, projected_divergence, with_pullback
+from genlab.objectives.field_divergence import Pull, exact_divergence, projected_divergence, with_pullback
 from genlab.objectives.weightings import NoiseSpace, Weighting
 from genlab.probability import Denoiser, GaussianPath, Prediction, TimeDistribution, UniformTime
 
