@@ -20,7 +20,7 @@ class Gathering:
 
     >>> from genlab.networks.causal_block import CausalBlock
     >>> other_methods(CausalBlock)
-    ['step', 'step_weights']
+    ['step', 'step_products']
     """
 
     def __init__(self) -> None:

@@ -33,7 +33,17 @@ from genlab.families.ranks import average_over_ranks
 # Methods of a family that use its weights; each gathers and frees those that belong to no block.
 STEPS = ("training_step", "validation_step", "test_step", "predict_step")
 SAMPLING = ("sample", "sample_path", "sample_latents", "log_prob", "energy")
-CODING = ("encode", "encode_draw", "decode", "tokenize", "detokenize", "reconstruct", "denoise")
+CODING = (
+    "encode",
+    "encode_draw",
+    "decode",
+    "tokenize",
+    "detokenize",
+    "reconstruct",
+    "denoise",
+    "to_scaled",
+    "from_scaled",
+)
 MEASURES = ("kl_per_dimension", "rate")
 METHODS = (*STEPS, *SAMPLING, *CODING, *MEASURES)
 
