@@ -58,7 +58,7 @@ def products(network: nn.Module, batch: int) -> Callable[[], None]:
     return run
 
 
-def run(rounds: int = 5, slow_rounds: int = 1) -> list[Row]:
+def run(rounds: int = 9, slow_rounds: int = 1) -> list[Row]:
     """Milliseconds per position, of a whole batch."""
     torch.manual_seed(0)
     network, peer, found = ours(), theirs(), []
