@@ -107,3 +107,11 @@ def test_what_is_no_grid_is_refused_in_one_line(make, line):
     with pytest.raises(UserError, match=line) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_what_becomes_of_a_grids_times_does_not_change_the_grid():
+    grid, path = PowerGrid(), LinearPath()
+    grid.times(path, 4).zero_()
+    assert grid.times(path, 4).tolist() == [1, 0.75, 0.5, 0.25, 0]
+    assert len(grid.times(path, 2)) == 3
+    assert grid.times(LinearPath(t_max=0.5), 4)[0] == 0.5

@@ -57,14 +57,8 @@ class Coupled(Derived):
         able = hasattr(model, "solver") and hasattr(model, "path")
         require(able, "teacher", type(model).__name__, "a diffusion model", "pass another run")
         require_same_data("teacher", model.spec, data.spec, classes=model.conditional)
-        lacks = why_no_samples(model)
-        require(
-            not lacks,
-            "teacher",
-            type(model).__name__,
-            "a model that can sample",
-            f"{lacks}: pass another run",
-        )
+        lacks, name = why_no_samples(model), type(model).__name__
+        require(not lacks, "teacher", name, "a model that can sample", f"{lacks}: pass another run")
         solver, expected = type(model.solver).__name__, "a teacher whose solver draws no noise on its way"
         require(
             is_deterministic(model.solver, model.path), "teacher", solver, expected, "train one with Heun"

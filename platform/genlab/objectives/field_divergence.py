@@ -12,9 +12,8 @@ Pull = Callable[[Tensor], tuple[Tensor]]
 
 def with_pullback(field: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Pull]:
     """The field at x (B, ...), and v -> v^T (d field / dx), (B, ...) -> ((B, ...),), both differentiable."""
-    if (
-        torch.compiler.is_compiling()
-    ):  # no trace holds autograd.grad; eagerly vjp forbids networks to write buffers
+    # No trace holds autograd.grad; eagerly, vjp forbids networks to write buffers.
+    if torch.compiler.is_compiling():
         return torch.func.vjp(field, x)
     x = x.requires_grad_()
     values = field(x)

@@ -39,13 +39,9 @@ class ScoreMatching(DenoiserObjective):
     def __init__(self, weighting: Weighting | None = None, times: TimeDistribution | None = None):
         super().__init__()
         self.weighting = weighting or NoiseSpace()
-        name, expected = (
-            type(self.weighting).__name__,
-            "one that is a factor of time, since J may be negative",
-        )
-        require(
-            self.weighting.is_factor, "weighting", name, expected, "use NoiseSpace, or Denoising as objective"
-        )
+        name, remedy = type(self.weighting).__name__, "use NoiseSpace, or Denoising as objective"
+        expected = "one that is a factor of time, since J may be negative"
+        require(self.weighting.is_factor, "weighting", name, expected, remedy)
         self.times = times or UniformTime()
 
     def prepare(self, spec: DataSpec, path: GaussianPath, prediction: Prediction) -> None:

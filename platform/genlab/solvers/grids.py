@@ -17,7 +17,10 @@ START = (
 
 
 class TimeGrid(ABC):
-    """Where a solver evaluates: num_steps + 1 falling times to 0, the others between the path's t_max and t_min."""
+    """Where a solver evaluates: num_steps + 1 falling times to 0, the others between the path's t_max and t_min.
+
+    A grid does not change, nor does a path: times are laid once for both, so make another grid for other settings.
+    """
 
     @abstractmethod
     def nodes(self, path: GaussianPath, num_steps: int) -> Tensor:
