@@ -1,26 +1,12 @@
 """A transformer's block over sequences of which each position sees those before it."""
 
-from typing import NamedTuple
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from genlab.networks.dit_block import CrossAttention
-from genlab.networks.key_value_cache import KeyValueCache
 from genlab.networks.rotary import rotate
-from genlab.networks.row_product import RowProduct, row_product
 
 Turns = tuple[Tensor, Tensor]  # cosines and sines of rotary positions, (L, d / 2)
-
-
-class StepProducts(NamedTuple):
-    """A block's products with the rows of one position."""
-
-    qkv: RowProduct
-    out: RowProduct
-    expand: RowProduct
-    contract: RowProduct
 
 
 class CausalAttention(nn.Module):
@@ -81,26 +67,3 @@ class CausalBlock(nn.Module):
             x = x + self.dropout(self.reading(x, *tokens))
         hidden = functional.gelu(self.expand(self.norm2(x)), approximate="tanh")
         return x + self.dropout(self.contract(hidden))
-
-    def step(self, x: Tensor, cache: KeyValueCache, number: int, turns: Turns | None = None) -> Tensor:
-        """The next position alone, written into x (B, width), without dropout; `number` is the block's in the cache."""
-        products, (batch, width), heads = cache.products[number], x.shape, self.attention.num_heads
-        qkv = products.qkv(self._norm(self.norm1, x)).view(batch, 3, heads, -1)
-        if turns is not None:
-            qkv = torch.cat([rotate(qkv[:, :2], *turns), qkv[:, 2:]], dim=1)
-        k, v = cache.append(number, qkv[:, 1:])
-        q = qkv[:, 0].reshape(batch * heads, 1, -1)
-        scores = torch.baddbmm(cache.mask, q, k, alpha=q.shape[2] ** -0.5)
-        x = products.out.add_to(x, torch.bmm(scores.softmax(2), v).view(batch, width))
-        if self.reading is not None:
-            x += self.reading.attend_to(x[:, None], *cache.reads[number])[:, 0]
-        return products.contract.add_to(x, products.expand.gelu(self._norm(self.norm2, x)))
-
-    def step_products(self, rows: int, num_steps: int) -> StepProducts:
-        """What `step` multiplies so many rows by, in so many steps."""
-        layers = self.attention.qkv, self.attention.out, self.expand, self.contract
-        return StepProducts(*(row_product(layer, rows, num_steps) for layer in layers))
-
-    @staticmethod
-    def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-        return torch.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)

@@ -1,5 +1,7 @@
 """Keys and values of the positions of a sequence so far."""
 
+import math
+from collections import deque
 from typing import Any
 
 import torch
@@ -26,7 +28,8 @@ class KeyValueCache:
     Attributes:
         length: positions that are held.
         mask: (1, 1, n), 0 for positions that are held or being written, else -inf.
-        products: of each block, and of the last layer, as `step` takes them.
+        steps: of each block, over the next position.
+        head: the last layer's product.
         embedding: of the conditions, (B, width), or None.
         reads: per block, keys, values and mask of the tokens that are read; empty without these.
     """
@@ -34,10 +37,14 @@ class KeyValueCache:
     def __init__(self, blocks: int, num: int, num_heads: int, length: int, head_dim: int, like: Tensor):
         self.num, self.capacity, self.length = num, length, 0
         self.memory = [like.new_empty(2, num, num_heads, 0, head_dim) for _ in range(blocks)]
+        # For all positions each, and one more than there are blocks: what grows moves there and leaves its own.
+        self._grounds = deque(
+            like.new_empty(2 * num * num_heads * length * head_dim) for _ in range(blocks + 1)
+        )
         self.mask = like.new_zeros(1, 1, 0)
         self._slots: list[Tensor] = []
         self._pairs: list[tuple[Tensor, Tensor]] = []
-        self.products: list[Any] = []
+        self.steps: list[Any] = []
         self.head: RowProduct | None = None
         self.embedding: Tensor | None = None
         self.reads: list[tuple[Tensor, Tensor, Tensor | None]] = []
@@ -48,7 +55,7 @@ class KeyValueCache:
         if self.length == held:
             more = min(GROWTH, self.capacity - held)
             self.mask = functional.pad(self.mask, (0, more), value=-torch.inf)
-            self.memory = [grown(memory, more) for memory in self.memory]
+            self.memory = [self._grown(memory, more) for memory in self.memory]
             # Views, once: where a position is written, (n, B, 2, H, d), and what is read.
             self._slots = [memory.permute(3, 1, 0, 2, 4) for memory in self.memory]
             flat = (memory.flatten(1, 2) for memory in self.memory)
@@ -60,12 +67,13 @@ class KeyValueCache:
         self._slots[block][self.length].copy_(keys_values)
         return self._pairs[block]
 
-
-def grown(memory: Tensor, more: int) -> Tensor:
-    """Memory (2, B, H, n, d) with zeros for more positions."""
-    *outer, held, head_dim = memory.shape
-    larger = memory.new_empty(*outer, held + more, head_dim)
-    larger[..., :held, :] = memory
-    # Zeros, not what lay there: a closed position's value is multiplied by 0.
-    larger[..., held:, :] = 0
-    return larger
+    def _grown(self, memory: Tensor, more: int) -> Tensor:
+        """A block's (2, B, H, n, d) with zeros for more positions, on the ground that the block before it has left."""
+        *outer, held, head_dim = memory.shape
+        shape = (*outer, held + more, head_dim)
+        larger = self._grounds[0][: math.prod(shape)].view(shape)
+        self._grounds.rotate(-1)
+        larger[..., :held, :] = memory
+        # Zeros, not what lay there: a closed position's value is multiplied by 0.
+        larger[..., held:, :] = 0
+        return larger

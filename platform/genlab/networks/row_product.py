@@ -50,7 +50,7 @@ class RowProduct:
         return functional.gelu(self(x), approximate="tanh")
 
     def add_to(self, y: Tensor, x: Tensor) -> Tensor:
-        """y + x W^T, written into y (B, out), of a layer without bias."""
+        """y + x W^T, perhaps written into y (B, out), of a layer without bias."""
         return y.addmm_(x, self.weight)
 
 
@@ -68,4 +68,4 @@ class BlockedProduct(RowProduct):
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], "tanh")
 
     def add_to(self, y: Tensor, x: Tensor) -> Tensor:
-        return y.add_(self(x))
+        return torch.ops.mkldnn._linear_pointwise.binary(x, y, self.weight, None, "add")

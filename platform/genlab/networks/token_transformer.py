@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genlab.core import Condition, DataSpec, require, require_positive
 from genlab.networks.blocks import zero_init
 from genlab.networks.causal_block import CausalBlock, Turns
+from genlab.networks.causal_step import CausalStep
 from genlab.networks.conditions import Conditional, condition_embedding, kinds_taken, token_embedding
 from genlab.networks.key_value_cache import KeyValueCache
 from genlab.networks.rotary import rotary_angles
@@ -127,7 +128,7 @@ class TokenTransformer(nn.Module):
             cache = KeyValueCache(
                 len(self.blocks), num, self.num_heads, length, width // self.num_heads, self.head.weight
             )
-            cache.products = [block.step_products(num, length) for block in self.blocks]
+            cache.steps = [CausalStep(block, i, num, length) for i, block in enumerate(self.blocks)]
             cache.head = row_product(self.head, num, length)
             if self.condition is not None:
                 cache.embedding = self.condition(condition, num)
@@ -152,15 +153,15 @@ class TokenTransformer(nn.Module):
 
     def _step(self, tokens: Tensor | None, cache: KeyValueCache) -> Tensor:
         cache.make_room()
-        # Each block writes into x, so that x is a tensor of its own.
+        # Steps may write into x, so that x is a tensor of its own.
         x = self.first.repeat(cache.num, 1) if tokens is None else self.embedding(tokens)
         if self.positions is not None:
             x += self.positions[cache.length]
         if cache.embedding is not None:
             x += cache.embedding
         turns = self._turns(cache.length)
-        for number, block in enumerate(self.blocks):
-            x = block.step(x, cache, number, turns)
+        for step in cache.steps:
+            x = step(x, cache, turns)
         cache.length += 1
         return cache.head(self.norm_out(x))
 
