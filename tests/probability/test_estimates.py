@@ -23,3 +23,19 @@ def test_a_combination_is_its_sum_and_writes_over_nothing_but_its_own(of_x, weig
     if not own:
         assert torch.equal(x, before)
         assert found.data_ptr() != x.data_ptr()
+
+
+def test_a_factor_first_met_in_inference_serves_training_too():
+    x, term = torch.ones(2), torch.ones(2)
+    with torch.inference_mode():
+        combination(0.7310585, x, (0.1192029,), (term,))
+    x.requires_grad_()
+    combination(0.7310585, x, (0.1192029,), (term,)).sum().backward()
+    assert x.grad.tolist() == pytest.approx([0.7310585] * 2)
+
+
+def test_a_factor_of_narrow_numbers_is_not_rounded_before_the_product():
+    x = torch.full((1,), 1.5, dtype=torch.bfloat16)
+    assert combination(1.001, x, (), ()).item() == (1.001 * 1.5 * torch.ones(1)).bfloat16().item()
+    third = torch.full((1,), 3.0, dtype=torch.bfloat16)
+    assert combination(1 / 3, third, (), ()).item() == 1.0

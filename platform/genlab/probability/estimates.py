@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -76,12 +76,13 @@ def combination(
     if of_x == 0:
         total = None
     elif of_x != 1:
-        total, own = x.mul_(of_x) if own else x.mul(of_x), True
+        factor = number(of_x, x.dtype)
+        total, own = x.mul_(factor) if own else x.mul(factor), True
     for weight, term in zip(weights, terms, strict=False):
         if weight == 0:
             continue
         if total is None:
-            total = term.to(x.dtype).mul(weight)
+            total = term.to(x.dtype).mul(number(weight, x.dtype))
         else:
             total = total.add_(term, alpha=weight) if own else torch.add(total, term, alpha=weight)
         own = True
@@ -90,8 +91,22 @@ def combination(
     return total if own else total.clone()
 
 
+def number(value: float, dtype: torch.dtype) -> Tensor | float:
+    """A factor as PyTorch takes it soonest: a float would become a tensor at each product, half of a small one's time.
+
+    Narrower types take it as it is, to be rounded after the product and not before.
+    """
+    return _tensor(value, dtype) if dtype in (torch.float32, torch.float64) else value
+
+
+@lru_cache(maxsize=4096)
+def _tensor(value: float, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):  # one that autograd takes, whoever asks first
+        return torch.tensor(value, dtype=dtype)
+
+
 def _of(x_t: Tensor, pred: Tensor, of_x: float, of_pred: float) -> Tensor:
     """of_x x_t + of_pred pred, in x_t's dtype; the prediction itself where that is all."""
     if of_x == 0:
-        return pred.to(x_t.dtype) if of_pred == 1 else of_pred * pred.to(x_t.dtype)
-    return x_t.mul(of_x).add_(pred, alpha=of_pred)
+        return pred.to(x_t.dtype) if of_pred == 1 else pred.to(x_t.dtype).mul(number(of_pred, x_t.dtype))
+    return x_t.mul(number(of_x, x_t.dtype)).add_(pred, alpha=of_pred)
