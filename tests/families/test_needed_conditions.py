@@ -101,3 +101,14 @@ def test_fine_levels_need_the_coarser_tokens():
     assert model.needed_conditions == ()
     with pytest.raises(UserError, match="condition: got 'none', expected tokens as well"):
         model.levels[1].log_prob(torch.zeros(2, 2, 2, dtype=torch.int64))
+
+
+def test_classes_are_drawn_beside_what_is_given():
+    model, rng = enlarges(label_dropout=0.0), RandomStreams(0, 64)
+    image = torch.zeros(64, 1, 8, 8)
+    drawn = model.condition_or_drawn(Condition(image=image), rng, 0.0)
+    assert drawn.kinds == ("label", "image")
+    assert set(drawn.label.tolist()) == set(range(10))
+    label = torch.full((64,), 3)
+    assert model.condition_or_drawn(Condition(label=label, image=image), rng, 0.0).label.eq(3).all()
+    assert model.condition_or_drawn(Condition(image=image), rng, 0.1).label is None

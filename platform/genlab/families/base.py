@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -127,7 +128,7 @@ class GenerativeModel(pl.LightningModule):
     def condition_or_drawn(
         self, condition: Condition | None, rng: RandomStreams, label_dropout: Dropout = 0.0
     ) -> Condition | None:
-        """What samples are drawn under: the condition that is asked for, else classes drawn evenly, else None.
+        """What samples are drawn under: the condition that is asked for, and where it has no classes, even ones.
 
         Args:
             condition: that is asked for, if any.
@@ -135,10 +136,11 @@ class GenerativeModel(pl.LightningModule):
             label_dropout: of the training. A model that at times loses its labels there has learned to do without
                 them; the null embedding of another is as it was at the start.
         """
-        if condition is not None:
-            return condition.to(rng.device)
-        drawn = self.conditional and dropout_of("label", label_dropout) == 0
-        return Condition(label=rng.integers(self.spec.num_classes)) if drawn else None
+        condition = None if condition is None else condition.to(rng.device)
+        told = condition is not None and condition.label is not None
+        if told or not self.conditional or dropout_of("label", label_dropout) > 0:
+            return condition
+        return replace(condition or Condition(), label=rng.integers(self.spec.num_classes))
 
     def check_parts(self) -> None:
         """Refuse frozen parts that do not work, once they have their weights and before data are read.
