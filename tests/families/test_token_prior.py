@@ -7,11 +7,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genlab.core import Codebooks, DataSpec, Frozen, ModalitySpec, RandomStreams, UserError
+from genlab.core import (
+    Codebooks,
+    Condition,
+    DataSpec,
+    Frozen,
+    HasLogProb,
+    ModalitySpec,
+    RandomStreams,
+    UserError,
+)
 from genlab.data import Digits, Encoded
-from genlab.families import Autoregressive, TokenPrior
-from genlab.networks import FiniteScalar, TokenTransformer
+from genlab.families import VQVAE, Autoregressive, TokenPrior
+from genlab.networks import FiniteScalar, MapDecoder, MapEncoder, TokenTransformer, VectorQuantiser
 
+SPEC = Digits().spec
 PRIOR = partial(
     Autoregressive, network=partial(TokenTransformer, depth=1, width=16, num_heads=2), label_dropout=0.0
 )
@@ -70,6 +80,47 @@ def test_trains_on_kept_tokens_and_samples_through_the_first_stage(digits):
     assert torch.equal(model.reconstruct(x), x)
     assert torch.equal(x[4:], model.sample(2, rng=RandomStreams(0, range(4, 6))))
     assert model.sampling_protocol()["first_stage"] == model.first_stage.digest
+
+
+def first_stage(codes: int = 2, channels: tuple[int, ...] = (8, 8, 8, 8)) -> VQVAE:
+    """Of one token for each image at four resolutions."""
+    torch.manual_seed(0)
+    parts = {"channels": list(channels), "num_blocks": 1}
+    quantiser = VectorQuantiser(2, codes)
+    return VQVAE(SPEC, partial(MapEncoder, **parts), quantiser, partial(MapDecoder, **parts)).eval()
+
+
+def test_a_prior_that_knows_nothing_is_the_first_stages_own():
+    stage, x, label = first_stage(8, (8, 8)), torch.rand(5, 1, 8, 8) * 2 - 1, torch.arange(5)
+    model = TokenPrior(SPEC, Frozen(model=stage), PRIOR)
+    found, expected = model.log_prob(x, condition=Condition(label=label)), stage.log_prob(x)
+    torch.testing.assert_close(found.nats, expected.nats)
+    assert (found.kind, found.measure, found.method) == ("bound", expected.measure, "tokens, chain rule")
+    assert isinstance(model, HasLogProb)
+    assert model.has_log_prob
+
+
+def test_its_likelihood_is_the_token_that_is_taken_out_of_the_sum_over_all():
+    stage, x = first_stage(), torch.rand(6, 1, 8, 8) * 2 - 1
+    model = TokenPrior(SPEC, Frozen(model=stage), partial(PRIOR, label_dropout=1.0))
+    nn.init.normal_(model.prior.network.head.bias)
+    every = torch.tensor([[[[0]]], [[[1]]]])  # one token, on a 1x1 grid
+    log_p = model.prior.network(torch.zeros(1, 1, dtype=torch.int64), None)[0, 0].log_softmax(0)
+    with torch.no_grad():
+        joint = [log_p[k] + stage.log_prob_given(x, every[k].expand(6, 1, 1)).nats for k in (0, 1)]
+    joint = torch.stack(joint)
+    found = model.log_prob(x).nats
+    taken = model.tokenize(x).flatten()
+    torch.testing.assert_close(found, joint[taken, torch.arange(6)])
+    assert (found <= joint.logsumexp(0)).all()
+    assert (joint[0] - joint[1]).abs().max() > 0.1
+
+
+def test_likelihoods_need_the_first_stages(digits):
+    model = TokenPrior(digits.spec, Frozen(model=Blocks(digits.spec)), PRIOR)
+    assert not model.has_log_prob
+    with pytest.raises(UserError, match="first_stage: got 'Blocks', expected one with a likelihood"):
+        model.log_prob(torch.zeros(1, 1, 8, 8))
 
 
 @pytest.mark.parametrize(

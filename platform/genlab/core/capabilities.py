@@ -197,6 +197,15 @@ class CanTokenize(Protocol):
 
 
 @runtime_checkable
+class HasTokenLikelihood(Protocol):
+    """Knows how likely data are given tokens."""
+
+    def log_prob_given(self, x: Tensor, tokens: Tensor) -> LogProb:
+        """log p(x | tokens) in nats, (B,), of x (B, ...) and its tokens or others."""
+        ...
+
+
+@runtime_checkable
 class CanReconstruct(Protocol):
     """Maps data to their reconstruction."""
 

@@ -156,6 +156,11 @@ class QuantisedAutoencoder(CodeUse, GenerativeModel):
         """
         self.check_request(len(x), condition, rng or RandomStreams(0, len(x)))
         with self.evaluating():
-            params = self.decoder(self.quantiser.decode(self.tokenize(x), self.grid))
-            nats = self.likelihood.log_prob(x, params) - self.bits * math.log(2)
-        return LogProb(nats, "bound", self.likelihood.measure, "tokens, uniform prior")
+            given = self.log_prob_given(x, self.tokenize(x))
+        nats = given.nats - self.bits * math.log(2)
+        return LogProb(nats, "bound", given.measure, "tokens, uniform prior")
+
+    def log_prob_given(self, x: Tensor, tokens: Tensor) -> LogProb:
+        """log p(x | tokens) in nats, (B,), of x (B, C, ...) in [-1, 1] and tokens (B, *shape)."""
+        params = self.decoder(self.quantiser.decode(tokens, self.grid))
+        return LogProb(self.likelihood.log_prob(x, params), "exact", self.likelihood.measure, "likelihood")

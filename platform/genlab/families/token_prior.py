@@ -6,7 +6,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.core import CanEncode, CanTokenize, Codebooks, DataSpec, require
+from genlab.core import (
+    CanEncode,
+    CanTokenize,
+    Codebooks,
+    Condition,
+    DataSpec,
+    HasLogProb,
+    HasTokenLikelihood,
+    LogProb,
+    RandomStreams,
+    require,
+)
 from genlab.families.two_stage import TwoStage
 
 
@@ -59,6 +70,36 @@ class TokenPrior(TwoStage):
     def reconstruct(self, x: Tensor) -> Tensor:
         """What the first stage leaves of x."""
         return self.detokenize(self.tokenize(x))
+
+    @property
+    def has_log_prob(self) -> bool:
+        """Whether both stages have theirs."""
+        likely = isinstance(self.prior, HasLogProb) and getattr(self.prior, "has_log_prob", True)
+        return likely and isinstance(self.first_stage.model, HasTokenLikelihood)
+
+    def log_prob(
+        self, x: Tensor, *, condition: Condition | None = None, rng: RandomStreams | None = None
+    ) -> LogProb:
+        """log p(x) in nats from below, (B,): log p(k | condition) + log p(x | k), k = tokenize(x).
+
+        Args:
+            x: data, (B, ...) in [-1, 1].
+            condition: of each, or None for the unconditional prior.
+            rng: for what the prior draws.
+
+        Raises:
+            UserError: the first stage has no likelihood; rng or the condition are for another number of data.
+
+        Source: van den Oord et al. 2017, section 3.2 (log p(x) >= log p(x | z_q(x)) p(z_q(x))).
+        """
+        stage = self.first_stage.model
+        got, expected = type(stage).__name__, "one with a likelihood of data given tokens"
+        require(isinstance(stage, HasTokenLikelihood), "first_stage", got, expected, "leave likelihoods out")
+        with self.evaluating():
+            tokens = self.tokenize(x)
+            prior = self.prior.log_prob(tokens, condition=condition, rng=rng)
+            given = stage.log_prob_given(x.to(self.device), tokens)
+        return LogProb(prior.nats + given.nats, "bound", given.measure, f"tokens, {prior.method}")
 
     def losses(self, phase: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The prior's, of the batch's tokens, where it holds them, else of those of its data.
