@@ -99,8 +99,7 @@ STEPS = {
     "implicit score matching": lambda: {**VP, "objective": ImplicitScoreMatching()},
 }
 STEPS_OF_ALL = (*STEPS, "consistency distillation")
-NOT_IN_ONE = [("EDM2UNet", f"{kind} score matching") for kind in ("sliced", "implicit")]
-OF_IMAGES = [(n, s) for n in NETWORKS for s in STEPS_OF_ALL if n != "MLP" and (n, s) not in NOT_IN_ONE]
+OF_IMAGES = [(n, s) for n in NETWORKS for s in STEPS_OF_ALL if n != "MLP"]
 
 
 def data_of(network: str) -> DataSpec:

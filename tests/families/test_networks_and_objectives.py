@@ -4,10 +4,11 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from genlab.core import DataSpec, Frozen, ModalitySpec
 from genlab.families import Diffusion
-from genlab.networks import MLP, DiT, EDM2UNet, UNet
+from genlab.networks import MLP, DiT, EDM2UNet, MPLayer, UNet
 from genlab.objectives import (
     ConsistencyDistillation,
     ConsistencyTraining,
@@ -72,3 +73,19 @@ def test_trains(network, objective):
         losses.append(loss.item())
     assert all(abs(loss) < 1e6 for loss in losses)
     assert losses[-1] < losses[0]
+
+
+def test_forced_weights_are_normalised_before_each_batch_and_frozen_ones_are_left():
+    model, other = (Diffusion(IMAGES, NETWORKS["EDM2UNet"]) for _ in range(2))
+    model.beside = Frozen(model=other)
+
+    def sizes(module: nn.Module) -> torch.Tensor:
+        layers = [m for m in module.modules() if isinstance(m, MPLayer)]
+        return torch.cat([m.weight.detach().flatten(1).square().mean(1).sqrt() for m in layers])
+
+    with torch.no_grad():
+        for p in (*model.network.parameters(), *other.parameters()):
+            p.mul_(3)
+    model.train().on_train_batch_start({}, 0)
+    assert (sizes(model.network) - 1).abs().max() < 1e-3
+    assert (sizes(other) - 3).abs().max() < 1e-2

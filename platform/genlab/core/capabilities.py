@@ -256,6 +256,15 @@ class StartsFromData(Protocol):
 
 
 @runtime_checkable
+class HasForcedWeights(Protocol):
+    """Has weights that are put in order before each batch of training, where no graph or gradient sees it."""
+
+    def force_weights(self) -> None:
+        """Put them in order, in place."""
+        ...
+
+
+@runtime_checkable
 class TakesEncoder(Protocol):
     """Data that an encoder's latents are kept of."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import lightning.pytorch as pl
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genlab.core import Condition, DataSpec, RandomStreams, batch_size, require
+from genlab.core import Condition, DataSpec, HasForcedWeights, RandomStreams, batch_size, require
 from genlab.core.condition import MODALITIES
 from genlab.families.requests import Dropout, check_condition, dropout_of, droppable
 from genlab.families.schedules import Constant, Schedule
@@ -61,6 +62,16 @@ class GenerativeModel(pl.LightningModule):
         """Shard the weights over the ranks, where the trainer's strategy does that."""
         if shard := getattr(self.trainer.strategy, "shard", None):
             shard(self)
+
+    @cached_property
+    def _forced(self) -> list[nn.Module]:
+        return [module for module in self.modules() if isinstance(module, HasForcedWeights)]
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Put weights in order that are to be so in each step; those of frozen parts are as they are."""
+        for module in self._forced:
+            if module.training:
+                module.force_weights()
 
     def configure_optimizers(self) -> dict[str, Any]:
         return self.scheduled(self.optimizer(p for p in self.parameters() if p.requires_grad))

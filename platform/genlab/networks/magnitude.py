@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
 SILU_MAGNITUDE = 0.596  # sqrt(E[SiLU(x)^2]), x ~ N(0, 1)
@@ -66,9 +67,8 @@ class MPLayer(nn.Module):
 
     y = gain W x / sqrt(number of inputs),  W's rows of unit magnitude
 
-    In training, the stored weights are themselves set to unit magnitude in each forward pass (forced weight
-    normalisation), so that their size can't grow and slow learning down. A strategy that shards weights gives
-    forward passes a copy, and so only normalises as it uses them.
+    Before each batch of training the stored weights are themselves set to unit magnitude (forced weight
+    normalisation), so that their size can't grow and slow learning down.
 
     Args:
         in_channels, out_channels: of the layer.
@@ -81,16 +81,19 @@ class MPLayer(nn.Module):
         super().__init__()
         kernel = (kernel_size, kernel_size) if kernel_size else ()
         weight = torch.randn(out_channels, in_channels, *kernel)
-        self.weight = nn.Parameter(unit_magnitude(weight, tuple(range(1, weight.ndim))))
+        self.inputs = tuple(range(1, weight.ndim))
+        self.weight = nn.Parameter(unit_magnitude(weight, self.inputs))
+
+    @torch.no_grad()
+    def force_weights(self) -> None:
+        """Set the stored weights to unit magnitude; of sharded ones, which are whole rows, the own part."""
+        weight = self.weight.to_local() if isinstance(self.weight, DTensor) else self.weight
+        if weight.numel():
+            weight.copy_(unit_magnitude(weight, self.inputs))
 
     def forward(self, x: Tensor, gain: Tensor | float = 1.0) -> Tensor:
         """(B, in_channels, ...) -> (B, out_channels, ...); a linear map acts on the last dimension."""
-        inputs = tuple(range(1, self.weight.ndim))
-        if self.training:
-            with torch.no_grad():
-                self.weight.copy_(unit_magnitude(self.weight, inputs))
-        # Autograd keeps the clone, so that a second forward pass may normalise again before the backward pass.
-        w = unit_magnitude(self.weight.clone(), inputs)
+        w = unit_magnitude(self.weight, self.inputs)
         w = (w * (gain / math.sqrt(w[0].numel()))).to(x.dtype)
         if w.ndim == 2:
             return functional.linear(x, w)
