@@ -52,6 +52,18 @@ FAULTS = {
         )
         for name in ("ImplicitScoreMatching", "SlicedScoreMatching")
     ],
+    "numbers that are none, or have no end": [
+        (["--model.guidance_scale=.nan"], "guidance_scale: got nan, expected a number"),
+        (["--model.optimizer.lr=.nan"], "lr: got nan, expected a number"),
+        (["--model.guidance_scale=.inf"], "scale: got inf, expected a finite number"),
+        (["--model.path=EDMPath", "--model.path.sigma_max=.inf"], "expected 0 < sigma_min < sigma_max"),
+        ([*CONSISTENCY, "--model.objective.levels.rho=0"], "rho: got 0.0, expected a number of at least 1"),
+        ([*CONSISTENCY, "--model.objective.levels.mean=.inf"], "mean: got inf, expected a finite number"),
+        (
+            ["--model.solver=PredictorCorrector", "--model.solver.snr=1"],
+            "snr: got 1.0, expected a number in (0, 1)",
+        ),
+    ],
     "a score that there is not": [
         ([*COUPLED, "--model.solver=Ancestral"], "solver: got 'Ancestral', expected one without noise"),
         (

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.run_folders import MODELS, make_checkpoint, make_run
@@ -32,6 +33,18 @@ def test_archive_of_images(runs, lightning, tmp_path, model):
         assert data["label"].tolist() == [*range(10), 0, 1]
     about = json.loads(str(data["about"]))
     assert (about["weights"], about["step"], about["seed"]) == ("ema 0.9", 7, 0)
+
+
+def test_samples_that_are_no_numbers_are_no_result(lightning, tmp_path):
+    run = make_checkpoint(make_run(tmp_path / "a"), "diffusion")
+    checkpoint = torch.load(path := run / "checkpoints" / "last.ckpt", weights_only=False)
+    for weights in (checkpoint["state_dict"], *checkpoint["ema"].values()):
+        weights.update({name: torch.full_like(x, torch.nan) for name, x in weights.items()})
+    torch.save(checkpoint, path)
+    done = lightning("sample", "--ckpt", run, "--num", 12)
+    assert done.status == 1
+    assert "12 of samples 0 to 11 are not finite" in done.err
+    assert not list(run.rglob("seed*.png"))
 
 
 def test_sample_depends_on_seed_and_number_alone(runs, lightning, tmp_path):

@@ -12,7 +12,7 @@ from torch import nn
 
 from genlab.cli.evaluate import extractor_of
 from genlab.cli.main import run as command
-from genlab.core import Condition, LogProb, RandomStreams, UserError
+from genlab.core import Condition, LogProb, RandomStreams, UserError, WorkError
 from genlab.data.digits import Digits
 from genlab.data.synthetic import Synthetic
 from genlab.experiments.evaluation import evaluate, write_results
@@ -57,6 +57,15 @@ class Sampler(nn.Module):
 class Unconditional(Sampler):
     conditional = False
     needed_conditions = ()
+
+
+class Broken(Unconditional):
+    """A sample of each batch is no number."""
+
+    def sample(self, num_samples, *, condition: Condition | None = None, rng: RandomStreams):
+        x = super().sample(num_samples, condition=condition, rng=rng)
+        x[1, 0, 0, 0] = torch.nan
+        return x
 
 
 class Uniform(nn.Module):
@@ -152,6 +161,11 @@ def test_an_unconditional_family_goes_without_label_agreement():
         UserError, match=r"metrics: got 'judge', expected auto or some of fid, .*needs asked labels"
     ):
         evaluate(loaded(Unconditional()), Request(metrics=["judge"], draws=1))
+
+
+def test_samples_that_are_no_numbers_get_no_scores():
+    with pytest.raises(WorkError, match="1 of samples 0 to 11 are not finite"):
+        evaluate(loaded(Broken()), Request(metrics=["fid"], draws=1, num=12, baselines=False))
 
 
 def test_likelihoods_say_what_they_are():

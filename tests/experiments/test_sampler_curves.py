@@ -43,6 +43,12 @@ def test_every_solver_stays_within_its_budget_and_uses_it(name: str, scale: floa
     assert 21 - 2 * 2 * scale < counts[1] <= 21
 
 
+@pytest.mark.parametrize("scales", ["nan", "1,inf"])
+def test_scales_are_finite(scales: str):
+    with pytest.raises(UserError, match=r"guidance_scales: got (nan|inf), expected finite numbers"):
+        numbers("guidance_scales", scales, float)
+
+
 def test_solvers(run_dir: Path, lightning: Any):
     done = lightning("evaluate", "--ckpt", run_dir, "--solvers", "heun,dpmpp_2m", "--nfe", "2,6", *FEW)
     assert done.status == 0, done.err

@@ -12,6 +12,7 @@ from genlab.probability import (
     GaussianMixture,
     LinearBetaPath,
     LinearPath,
+    VEPath,
 )
 from genlab.solvers import DDIM, Ancestral, DPMSolverPP, Heun, KarrasGrid
 from genlab.solvers.image_to_image import image_to_image
@@ -39,6 +40,21 @@ def test_inpainting_keeps_what_is_known_and_finds_what_fits(path):
         for rng in RandomStreams(0, 9).split(9)
     ]
     torch.testing.assert_close(torch.cat(parts), filled[:9])
+
+
+@pytest.mark.parametrize("path", [*PATHS, VEPath()])
+def test_what_is_filled_in_is_data_on_every_path(path):
+    """And no mean of them: as it is used, without a solver that was chosen for the path."""
+    x = MIXTURE.sample(200, torch.Generator().manual_seed(0))
+    filled = inpaint(
+        ExactDenoiser(MIXTURE, path),
+        x,
+        torch.tensor([True, False]),
+        resamples=2,
+        rng=RandomStreams(0, 200),
+    )
+    assert (MIXTURE.log_prob(filled.double()) < -6).float().mean() < 0.1, "far from every mode"
+    assert torch.equal(filled[:, 0], x[:, 0])
 
 
 def test_resampling_brings_the_parts_to_agree():

@@ -151,6 +151,40 @@ def test_a_classifier_does_not_guide_what_has_lost_its_label():
     torch.testing.assert_close(guided.eps, exact(x_t, t).eps)
 
 
+def test_a_classifier_does_not_guide_where_no_class_is_asked_for():
+    path = LinearPath()
+    exact, (x_t, t) = ExactDenoiser(MIXTURE, path), asked(path)
+    guided = ClassifierGuidance(ExactClassifier(path), 3.0)(exact)
+    torch.testing.assert_close(guided(x_t, t, Condition(vector=torch.zeros(15, 2))).eps, exact(x_t, t).eps)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_outside_its_interval_a_classifier_leaves_the_model_that_it_guides_inside(conditional):
+    path = LinearPath()
+    exact, (x_t, t) = ExactDenoiser(MIXTURE, path), asked(path)
+    guidance = ClassifierGuidance(ExactClassifier(path), 3.0, conditional)
+    found = IntervalGuidance(guidance, 0.3, 2.0)(exact)(x_t, t, LABELS)
+    inside = (path.noise_level(t) > 0.3) & (path.noise_level(t) <= 2.0)
+    plain = exact(x_t, t, LABELS if conditional else None)
+    torch.testing.assert_close(found.x_0[~inside], plain.x_0[~inside])
+    outside = IntervalGuidance(guidance, 1e6)(exact)(x_t, t, LABELS)
+    torch.testing.assert_close(outside.x_0, plain.x_0)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        ClassifierFreeGuidance,
+        lambda scale: Autoguidance(ExactDenoiser(MIXTURE, LinearPath()), scale),
+        lambda scale: ClassifierGuidance(ExactClassifier(LinearPath()), scale),
+    ],
+)
+def test_scales_are_finite(make, scale):
+    with pytest.raises(UserError, match=f"scale: got {scale}, expected a finite number"):
+        make(scale)
+
+
 def test_autoguidance_extrapolates_from_the_weaker_model():
     path = CosinePath()
     strong, weak = ExactDenoiser(MIXTURE, path), ExactDenoiser(EightGaussians(), path)

@@ -16,6 +16,7 @@ import genlab.families  # noqa: F401  # so that `--model VAE --data Digits` find
 from genlab.cli import cluster, remarks, resume, steps
 from genlab.cli.evaluation_progress import EvaluationProgress
 from genlab.cli.init_from import initialise
+from genlab.cli.nan import refuse_nan
 from genlab.cli.parser import OneLineParser
 from genlab.cli.progress import TrainingProgress
 from genlab.cli.quiet import lightnings_errors, quieten
@@ -124,6 +125,7 @@ class GenlabCLI(LightningCLI):
             super().parse_arguments(parser, args)
         finally:
             sys.argv = argv
+        refuse_nan(self.config.get(self.config.get("subcommand")))
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning would let the checkpoint's hyperparameters override the command line."""

@@ -1,6 +1,7 @@
 """`lightning evaluate --solvers` and `--guidance-scales`: curves in the place of one row of scores."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,13 +68,13 @@ def run(args: argparse.Namespace, request: Any, loaded: Any) -> int:
 
 
 def numbers(name: str, text: str, kind: type[Number]) -> list[Number]:
-    """The positive numbers of a list with commas.
+    """The numbers of a list with commas.
 
     >>> numbers("nfe", "5, 10", int)
     [5, 10]
 
     Raises:
-        UserError: one is no number, or an nfe is below 1.
+        UserError: one is no finite number, or an nfe is below 1.
     """
     from genlab.core import invalid
 
@@ -82,6 +83,8 @@ def numbers(name: str, text: str, kind: type[Number]) -> list[Number]:
         found = [kind(word) for word in text.split(",")]
     except ValueError as error:
         raise invalid(name, text, "numbers with commas between", remedy) from error
+    if bad := [number for number in found if not math.isfinite(number)]:
+        raise invalid(name, bad[0], "finite numbers", remedy)
     if kind is int and min(found) < 1:
         raise invalid(name, min(found), "at least 1 evaluation", remedy)
     return found

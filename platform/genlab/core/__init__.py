@@ -25,7 +25,7 @@ from genlab.core.capabilities import (
 )
 from genlab.core.codebooks import Codebooks
 from genlab.core.condition import Condition
-from genlab.core.errors import UserError, WorkError, invalid, require, require_positive
+from genlab.core.errors import UserError, WorkError, invalid, require, require_finite, require_positive
 from genlab.core.frozen import Frozen, digest_of
 from genlab.core.random import RandomStreams, derive_seed, global_seed
 from genlab.core.shapes import batch_size, expand_like, full_precision, mean_per_sample, sum_per_sample
@@ -69,6 +69,7 @@ __all__ = [
     "invalid",
     "mean_per_sample",
     "require",
+    "require_finite",
     "require_positive",
     "require_same_data",
     "sum_per_sample",

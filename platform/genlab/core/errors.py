@@ -1,5 +1,7 @@
 """Errors that a user can act on."""
 
+import math
+
 
 class UserError(ValueError):
     """A mistake in what the user gave: one line, shown without a traceback, exit status 2."""
@@ -34,6 +36,18 @@ def require_positive(**sizes: int) -> None:
     """
     for name, size in sizes.items():
         require(size >= 1, name, size, "at least 1", "raise it")
+
+
+def require_finite(**numbers: float) -> None:
+    """Raise `invalid(...)` for the first of these that is infinite, or no number.
+
+    >>> require_finite(scale=2.0, shift=float("inf"))
+    Traceback (most recent call last):
+        ...
+    genlab.core.errors.UserError: shift: got inf, expected a finite number; choose one
+    """
+    for name, number in numbers.items():
+        require(math.isfinite(number), name, number, "a finite number", "choose one")
 
 
 def causes(error: BaseException | None) -> list[BaseException]:

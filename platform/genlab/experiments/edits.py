@@ -9,7 +9,8 @@ from genlab.core import require
 from genlab.experiments.edit_space import check_editable
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import Request, check, num_classes
-from genlab.solvers import Ancestral, DormandPrince, Solver
+from genlab.solvers import Ancestral, DormandPrince, GivenGrid, Solver
+from genlab.solvers.inpainting import fine_grid
 
 Kind = Literal["inpaint", "from", "invert", "interpolate", "reconstruct", "traverse", "posterior"]
 
@@ -102,9 +103,11 @@ def row_length(edit: Edit, num: int, loaded: Loaded) -> int | None:
 
 
 def solver_of(loaded: Loaded, edit: Edit) -> Solver:
-    """The solver of an edit: RePaint's is DDPM's, SDEdit's the model's, the others' Dormand-Prince."""
+    """RePaint's is DDPM's on the model's grid, SDEdit's the model's, the others' Dormand-Prince."""
     if edit.kind == "inpaint":
-        return Ancestral(edit.steps or 100)
+        part, steps = check_editable(loaded).part, edit.steps or 100
+        own = None if isinstance(part.solver.grid, GivenGrid) else part.solver.grid
+        return Ancestral(steps, fine_grid(part.path, steps, own))
     if edit.kind != "from":
         return DormandPrince()
     solver = check_editable(loaded).part.solver

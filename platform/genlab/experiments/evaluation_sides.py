@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genlab.core import Condition, RandomStreams, UserError
 from genlab.experiments.loading import Loaded
-from genlab.experiments.sampling import num_classes
+from genlab.experiments.sampling import num_classes, require_samples
 from genlab.experiments.world import ALONE, World
 from genlab.metrics.extractors import Extractor
 from genlab.metrics.reference import gather_data, reference_set
@@ -90,6 +90,7 @@ def generate(
             with torch.inference_mode():
                 rng = RandomStreams(seed, rows, device)
                 x = sample(len(rows), condition=condition, rng=rng)
+            require_samples(x, rows)
             sets[block] = describe(x, asked, modality, extractor, device=device)
             advance(len(rows) * world.size)
     whole = world.gather(sets)

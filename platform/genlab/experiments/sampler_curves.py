@@ -19,7 +19,7 @@ from genlab.metrics.reference import default_extractor, gather_data
 from genlab.metrics.sample_set import SampleSet
 from genlab.metrics.scene import NEAREST_TRAIN, Scene
 from genlab.metrics.scores import METRICS, compute
-from genlab.solvers import ClassifierGuidance, solver_of
+from genlab.solvers import ClassifierGuidance, IntervalGuidance, solver_of
 
 USUAL = ("fid", "c2st", "agreement", "judge", "swd")  # those of them that the model and the data allow
 DRAWS = 5  # where a whole evaluation would have more
@@ -67,7 +67,8 @@ def guidance_curve(
         UserError: a family without guidance, or a model that can't be guided.
     """
     part = sampling_part(loaded)
-    classifier = next((g for g in part.guidance if isinstance(g, ClassifierGuidance)), None)
+    inner = (g.guidance if isinstance(g, IntervalGuidance) else g for g in part.guidance)
+    classifier = next((g for g in inner if isinstance(g, ClassifierGuidance)), None)
     owner, name = (part, "guidance_scale") if classifier is None else (classifier, "scale")
     for scale in scales:
         with setting(owner, **{name: scale}):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.core import CanSample, Condition, RandomStreams, invalid, require, why_no_samples
+from genlab.core import CanSample, Condition, RandomStreams, WorkError, invalid, require, why_no_samples
 from genlab.experiments.loading import Loaded
 
 
@@ -50,8 +50,21 @@ def draw(loaded: Loaded, request: Request) -> Iterator[dict[str, Tensor]]:
         rng = RandomStreams(request.seed, numbers, device)
         with torch.no_grad():
             samples = loaded.model.sample(len(numbers), condition=condition, rng=rng).float().cpu()
+        require_samples(samples, numbers)
         batch = {loaded.spec.data: samples.clamp(-1, 1) if loaded.spec.data == "image" else samples}
         yield batch if labels is None else {**batch, "label": labels}
+
+
+def require_samples(x: Tensor, numbers: range) -> None:
+    """Refuse samples that are no numbers, which pictures and features would hide.
+
+    Raises:
+        WorkError: how many of them.
+    """
+    bad = int((~x.reshape(len(x), -1).isfinite().all(1)).sum())
+    if bad:
+        which = f"{bad} of samples {numbers.start} to {numbers.stop - 1} are not finite"
+        raise WorkError(f"{which}: the weights are not, or guidance is too strong, or steps are too few")
 
 
 def check(loaded: Loaded, request: Request) -> None:

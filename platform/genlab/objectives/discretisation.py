@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from genlab.core import require
+from genlab.core import require, require_finite
 
 
 class Discretisation(nn.Module):
@@ -26,7 +26,8 @@ class Discretisation(nn.Module):
         mean, std: of the logarithm of the noise level.
 
     Raises:
-        UserError: unless 1 <= first <= last and 0 < sigma_min < sigma_max; total or std is not positive.
+        UserError: unless 1 <= first <= last and 0 < sigma_min < sigma_max; total or std is not positive,
+            rho is below 1, a number is not finite.
 
     Source: Song and Dhariwal 2023, table 1 and sections 3.4-3.5; the grid is Karras et al. 2022, eq. 5.
 
@@ -55,6 +56,8 @@ class Discretisation(nn.Module):
         require(
             ordered, "sigma_min, sigma_max", ends, "0 < sigma_min < sigma_max", "0.002 and 80 are the paper's"
         )
+        require_finite(sigma_max=sigma_max, rho=rho, mean=mean, std=std)
+        require(rho >= 1, "rho", rho, "a number of at least 1", "EDM's is 7")
         require(std > 0, "std", std, "a positive number", "the paper's is 2")
         self.total, self.first, self.last = total, first, last
         self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho

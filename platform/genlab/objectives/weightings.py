@@ -4,6 +4,7 @@ An error of a prediction, of eps and of x_0 at the same x_t are proportional to 
 |err_eps| = |alpha / D| |err_pred| and |err_x0| = |sigma / D| |err_pred| (D as in `probability.predictions`).
 """
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -120,7 +121,9 @@ class EDM(NoiseSpace):
 
     def __init__(self, sigma_data: float = 0.5):
         super().__init__()
-        require(sigma_data > 0, "sigma_data", sigma_data, "a positive number", "the paper's is 0.5")
+        require(
+            0 < sigma_data < math.inf, "sigma_data", sigma_data, "a positive number", "the paper's is 0.5"
+        )
         self.sigma_data = sigma_data
 
     def of_log_snr(self, log_snr: Tensor) -> Tensor:

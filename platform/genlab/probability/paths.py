@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from genlab.core import require
+from genlab.core import require, require_finite
 from genlab.probability.gaussian_path import GaussianPath
 
 
@@ -89,6 +89,7 @@ class LinearBetaPath(GaussianPath):
         self, beta_min: float = 0.1, beta_max: float = 20.0, t_min: float = 1e-3, t_max: float = 1.0
     ):
         super().__init__(t_min, t_max)
+        require_finite(beta_max=beta_max)
         require(
             0 < beta_min <= beta_max,
             "beta_min, beta_max",

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from genlab.core import expand_like, require
+from genlab.core import expand_like, require, require_finite
 from genlab.probability.gaussian_path import GaussianPath
 from genlab.probability.predictions import Prediction
 
@@ -33,6 +33,7 @@ class EDMPrediction(Prediction):
     """
 
     def __init__(self, sigma_data: float = 0.5, noise_scale: float = 0.25):
+        require_finite(sigma_data=sigma_data, noise_scale=noise_scale)
         require(
             sigma_data > 0, "sigma_data", sigma_data, "a positive number", "use the data's, 0.5 for images"
         )

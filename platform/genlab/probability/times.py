@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from genlab.core import require
+from genlab.core import require, require_finite
 from genlab.probability.gaussian_path import GaussianPath
 
 
@@ -69,6 +69,7 @@ class LogitNormalTime(TimeDistribution):
 
     def __init__(self, mean: float = 0.0, std: float = 1.0, stratified: bool = False):
         super().__init__(stratified)
+        require_finite(mean=mean, std=std)
         require(std > 0, "std", std, "a positive number", "the usual value is 1")
         self.mean = mean
         self.std = std
@@ -96,6 +97,7 @@ class LogNormalTime(TimeDistribution):
 
     def __init__(self, mean: float = -1.2, std: float = 1.2, stratified: bool = False):
         super().__init__(stratified)
+        require_finite(mean=mean, std=std)
         require(std > 0, "std", std, "a positive number", "EDM's is 1.2")
         self.mean = mean
         self.std = std

@@ -19,7 +19,8 @@ class VarianceExplodingPath(GaussianPath):
 
     def __init__(self, sigma_min: float, sigma_max: float, t_min: float, t_max: float):
         got, remedy = (sigma_min, sigma_max), "0.01 and 50, 0.002 and 80 are the papers'"
-        require(0 < sigma_min < sigma_max, "sigma_min, sigma_max", got, "0 < sigma_min < sigma_max", remedy)
+        ordered = 0 < sigma_min < sigma_max < math.inf
+        require(ordered, "sigma_min, sigma_max", got, "0 < sigma_min < sigma_max", remedy)
         super().__init__(t_min, t_max)
         self.sigma_min = sigma_min
         self.sigma_max = sigma_max

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, Frozen, require, require_same_data
+from genlab.core import Condition, Frozen, require, require_finite, require_same_data
 from genlab.probability import Denoises, Estimate
 from genlab.solvers.guidable import Guidable
 from genlab.solvers.guidance import Guidance, evaluations
@@ -27,6 +27,7 @@ class Autoguidance(Guidance):
     """
 
     def __init__(self, weaker: Frozen | Denoises, scale: float = 2.0):
+        require_finite(scale=scale)
         self.guides = (weaker,) if isinstance(weaker, Frozen) else ()
         self.model = weaker.model if isinstance(weaker, Frozen) else weaker
         name, expected = type(self.model).__name__, "a model with a denoiser, as Diffusion has"

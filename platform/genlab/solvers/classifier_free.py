@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, require
+from genlab.core import Condition, require, require_finite
 from genlab.probability import Denoises, Estimate
 from genlab.solvers.guidable import Guidable
 from genlab.solvers.guidance import Guidance, evaluations
@@ -18,14 +18,18 @@ class ClassifierFreeGuidance(Guidance):
     unconditional one; the paper's w is scale - 1. Both are evaluated in one batch.
 
     Args:
-        scale: any number.
+        scale: any finite number.
         kinds: of condition that the unconditional estimate lacks; none named is all of them, and of a model under
             `of` all that its training drops, since it knows no null of others.
+
+    Raises:
+        UserError: scale is not finite.
 
     Source: Ho and Salimans 2022, eq. 6.
     """
 
     def __init__(self, scale: float, kinds: Sequence[str] = ()):
+        require_finite(scale=scale)
         self.scale, self.kinds = scale, tuple(kinds)
 
     @property

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, Frozen, expand_like, require, require_same_data
+from genlab.core import Condition, Frozen, expand_like, require, require_finite, require_same_data
 from genlab.probability import Denoises, Estimate, GaussianPath
 from genlab.solvers.guidable import Guidable
 from genlab.solvers.guidance import Guidance, evaluations
@@ -45,6 +45,7 @@ class ClassifierGuidance(Guidance):
     conditions = ("label",)
 
     def __init__(self, classifier: Frozen | NoisyClassifier, scale: float = 1.0, conditional: bool = False):
+        require_finite(scale=scale)
         require(scale >= 0, "scale", scale, "0 or more", "1 is Bayes' rule")
         self.guides = (classifier,) if isinstance(classifier, Frozen) else ()
         model = classifier.model if isinstance(classifier, Frozen) else classifier
@@ -58,8 +59,8 @@ class ClassifierGuidance(Guidance):
         return self.scale != 0
 
     def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
-        estimate = denoiser(x_t, t, condition if self.conditional else None)
-        if condition is None or self.scale == 0:
+        estimate = self.unguided(denoiser, x_t, t, condition)
+        if condition is None or condition.label is None or self.scale == 0:
             return estimate
         gradient = self.scale * self.gradient(x_t, t, condition)
         alpha, sigma = (expand_like(k, x_t) for k in (denoiser.path.alpha(t), denoiser.path.sigma(t)))
@@ -67,6 +68,9 @@ class ClassifierGuidance(Guidance):
         gradient = torch.where(guided, gradient, torch.zeros_like(gradient))
         x_0 = estimate.x_0 + sigma**2 / alpha.clamp(min=1e-12) * gradient
         return replace(estimate, x_0=x_0, eps=estimate.eps - sigma * gradient)
+
+    def unguided(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
+        return denoiser(x_t, t, condition if self.conditional else None)
 
     def gradient(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """grad log p(y | x_t) with respect to x_t, (B, ...), also where gradients are off."""

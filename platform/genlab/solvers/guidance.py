@@ -40,6 +40,10 @@ class Guidance(ABC):
     def estimate(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
         """Guided estimates at x_t (B, ...), t (B,)."""
 
+    def unguided(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
+        """What it starts from: where a guidance does nothing, this is the model that it guides."""
+        return denoiser(x_t, t, condition)
+
     def evaluations(self, denoiser: Denoises, t: float) -> int:
         """Evaluations of networks that one call with a condition at time t costs per sample."""
         return evaluations(denoiser, t)

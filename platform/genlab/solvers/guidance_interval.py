@@ -40,13 +40,16 @@ class IntervalGuidance(Guidance):
         level = denoiser.path.noise_level(t.double())
         inside = (level > self.low) & (level <= self.high)
         if not inside.any():
-            return denoiser(x_t, t, condition)
+            return self.unguided(denoiser, x_t, t, condition)
         guided = self.guidance.estimate(denoiser, x_t, t, condition)
         if inside.all():
             return guided
-        plain, here = denoiser(x_t, t, condition), expand_like(inside, x_t)
+        plain, here = self.unguided(denoiser, x_t, t, condition), expand_like(inside, x_t)
         x_0, eps = torch.where(here, guided.x_0, plain.x_0), torch.where(here, guided.eps, plain.eps)
         return replace(guided, x_0=x_0, eps=eps)
+
+    def unguided(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
+        return self.guidance.unguided(denoiser, x_t, t, condition)
 
     def evaluations(self, denoiser: Denoises, t: float) -> int:
         level = float(denoiser.path.noise_level(torch.tensor(t, dtype=torch.float64)))

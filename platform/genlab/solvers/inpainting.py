@@ -6,9 +6,28 @@ import torch
 from torch import Tensor
 
 from genlab.core import Condition, RandomStreams, require
-from genlab.probability import Denoises, transition
+from genlab.probability import Denoises, GaussianPath, transition
 from genlab.solvers.ancestral import Ancestral
+from genlab.solvers.grids import PowerGrid, TimeGrid
+from genlab.solvers.noise_grids import KarrasGrid
 from genlab.solvers.solver import Solver
+
+NEAR = 0.2  # noise level from which an estimate of data passes for data
+
+
+def fine_grid(path: GaussianPath, num_steps: int, grid: TimeGrid | None = None) -> TimeGrid:
+    """A grid for filling in: the given one, else equal steps in t; Karras's where these end far from the data.
+
+    What is filled in is the last estimate: far from the data that is their mean, as after 100 equal steps to
+    sigma = 80.
+
+    >>> from genlab.probability import EDMPath, LinearPath
+    >>> [type(fine_grid(path, 100)).__name__ for path in (LinearPath(), EDMPath())]
+    ['PowerGrid', 'KarrasGrid']
+    """
+    grid = grid or PowerGrid()
+    last = grid.times(path, num_steps)[-2]
+    return grid if float(path.noise_level(last)) <= NEAR else KarrasGrid()
 
 
 def inpaint(
@@ -37,7 +56,8 @@ def inpaint(
         denoiser: of the model, guided or not.
         x: data, (B, ...); what is not known of it does not matter.
         known: where x is kept, bool, broadcastable to x.
-        solver: of single steps; None is `Ancestral` with 100. It costs resamples times its evaluations.
+        solver: of single steps; None is `Ancestral` with 100, on `fine_grid`. It costs resamples times its
+            evaluations.
         resamples: r of the paper.
         jump: j of the paper, in steps.
         condition: of the samples.
@@ -53,7 +73,8 @@ def inpaint(
     """
     require(resamples > 0, "resamples", resamples, "at least 1", "the paper's is 10")
     require(jump > 0, "jump", jump, "at least 1", "the paper's is 10")
-    solver, path = solver or Ancestral(100), denoiser.path
+    path = denoiser.path
+    solver = solver or Ancestral(100, fine_grid(path, 100))
     rng = rng.to(x.device)
     times = solver.grid.from_noise(path, solver.num_steps).tolist()
     known = known.to(x.device).expand_as(x)

@@ -78,7 +78,7 @@ class KarrasGrid(NoiseLevelGrid):
 
     def __init__(self, rho: float = 7.0, sigma_min: float | None = None, sigma_max: float | None = None):
         super().__init__(sigma_min, sigma_max)
-        require(rho >= 1, "rho", rho, "a number of at least 1", "EDM's is 7")
+        require(1 <= rho < math.inf, "rho", rho, "a number of at least 1", "EDM's is 7")
         self.rho = rho
 
     def levels(self, high: float, low: float, u: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ class PredictorCorrector(Solver):
         num_corrections: Langevin steps after each step but the last.
 
     Raises:
-        UserError: a number that is not positive.
+        UserError: snr is not between 0 and 1; num_corrections is not positive.
 
     Source: Song et al. 2021, algorithms 2-5.
     """
@@ -84,7 +84,7 @@ class PredictorCorrector(Solver):
     def __init__(self, predictor: Solver | None = None, snr: float = 0.16, num_corrections: int = 1):
         self.predictor = predictor or EulerMaruyama()
         super().__init__(self.predictor.num_steps, self.predictor.grid)
-        require(snr > 0, "snr", snr, "a positive number", "the paper's is 0.16")
+        require(0 < snr < 1, "snr", snr, "a number in (0, 1)", "the paper's is 0.16")
         expected, remedy = "a positive number of steps", "use the predictor by itself for none"
         require(num_corrections > 0, "num_corrections", num_corrections, expected, remedy)
         self.snr, self.num_corrections = snr, num_corrections

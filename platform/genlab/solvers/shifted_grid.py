@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from genlab.core import require
+from genlab.core import require, require_finite
 from genlab.probability import GaussianPath
 from genlab.solvers.grids import PowerGrid, TimeGrid
 
@@ -28,6 +28,7 @@ class ShiftedGrid(TimeGrid):
     """
 
     def __init__(self, shift: float = 3.0, grid: TimeGrid | None = None):
+        require_finite(shift=shift)
         require(
             shift > 0, "shift", shift, "a positive number", "use sqrt(pixels / the smaller image's pixels)"
         )
