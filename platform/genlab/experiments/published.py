@@ -96,10 +96,31 @@ def sampled(sampler: dict[str, Any]) -> str:
 
     >>> sampled({"solver": "Heun", "nfe": 23}), sampled({"solver": "DormandPrince", "nfe": None, "rtol": 1e-5})
     ('Heun with 23 evaluations', 'DormandPrince with a tolerance of 1e-05')
+    >>> sampled({"solver": "Heun", "nfe": 46, "guidance_scale": 1.1})
+    'Heun with 46 evaluations, guidance 1.1'
     """
     if sampler["nfe"] is not None:
-        return f"{sampler['solver']} with {sampler['nfe']:g} evaluations"
-    return f"{sampler['solver']} with a tolerance of {sampler['rtol']:g}"
+        return f"{sampler['solver']} with {sampler['nfe']:g} evaluations{guided(sampler)}"
+    return f"{sampler['solver']} with a tolerance of {sampler['rtol']:g}{guided(sampler)}"
+
+
+def evaluations(sampler: dict[str, Any] | None) -> str:
+    """How many evaluations of networks a sample took, and under which guidance.
+
+    >>> evaluations({"nfe": 46, "guidance_scale": 1.1}), evaluations({"nfe": 1}), evaluations(None)
+    ('46, guidance 1.1', '1', '-')
+    """
+    if sampler is None:
+        return "-"
+    return f"{'adaptive' if sampler['nfe'] is None else format(sampler['nfe'], 'g')}{guided(sampler)}"
+
+
+def guided(sampler: dict[str, Any]) -> str:
+    """Words for guidance, where there is any: scales by the condition, and what else guides."""
+    scale = sampler.get("guidance_scale", 1)
+    found = [f"guidance {scale:g}"] if scale != 1 else []
+    found += [f"{g['guidance']} {g['scale']:g}" for g in sampler.get("guidance", ()) if "scale" in g]
+    return "".join(f", {words}" for words in found)
 
 
 def with_reached(text: str, record: Record) -> str:
@@ -115,14 +136,22 @@ def with_reached(text: str, record: Record) -> str:
 def table(records: Iterable[Record]) -> str:
     """Records of one data set as markdown, their baselines below; a column for every score that one has."""
     records = list(records)
-    rows = [(f"`{r['run']['experiment']}`", clock(r["run"]["seconds"]), cells(r["scores"])) for r in records]
+    rows = [
+        (
+            f"`{r['run']['experiment']}`",
+            clock(r["run"]["seconds"]),
+            evaluations(r["protocol"]["sampler"]),
+            cells(r["scores"]),
+        )
+        for r in records
+    ]
     baselines: dict[str, dict[str, str]] = {}
     for name, scores in ((name, scores) for r in records for name, scores in r["baselines"].items()):
         baselines.setdefault(name, {}).update(cells(scores))
-    rows += [(name, "", found) for name, found in baselines.items() if found]
-    columns = [key for key in COLUMNS if any(key in row[2] for row in rows)]
-    head = ["", "training", *(COLUMNS[key][0] for key in columns)]
-    body = [[name, time, *(found.get(key, "-") for key in columns)] for name, time, found in rows]
+    rows += [(name, "", "", found) for name, found in baselines.items() if found]
+    columns = [key for key in COLUMNS if any(key in row[3] for row in rows)]
+    head = ["", "training", "evaluations", *(COLUMNS[key][0] for key in columns)]
+    body = [[name, time, nfe, *(found.get(key, "-") for key in columns)] for name, time, nfe, found in rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *body])
 
 
