@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,9 +11,16 @@ from PIL import Image
 from genlab.cli.sampler_curves import numbers
 from genlab.core import UserError
 from genlab.experiments.loading import load_checkpoint
+from genlab.experiments.sampler_curves import swept
 from genlab.experiments.sampling_part import sampling_part
 from genlab.probability import EightGaussians, ExactDenoiser, LinearPath
-from genlab.solvers import ClassifierFreeGuidance, solver_factories, solver_of
+from genlab.solvers import (
+    Autoguidance,
+    ClassifierFreeGuidance,
+    IntervalGuidance,
+    solver_factories,
+    solver_of,
+)
 from tests import tiny
 from tests.run_folders import make_checkpoint, make_run
 
@@ -47,6 +55,13 @@ def test_every_solver_stays_within_its_budget_and_uses_it(name: str, scale: floa
 def test_scales_are_finite(scales: str):
     with pytest.raises(UserError, match=r"guidance_scales: got (nan|inf), expected finite numbers"):
         numbers("guidance_scales", scales, float)
+
+
+def test_a_curve_is_over_the_guidance_that_an_interval_limits():
+    inner = Autoguidance(DENOISER, 2.0)
+    part = SimpleNamespace(guidance=[IntervalGuidance(inner, 0.1, 1.0)])
+    assert swept(part) == ("weaker", inner, "scale")
+    assert swept(SimpleNamespace(guidance=[]))[0] == "classifier-free"
 
 
 def test_solvers(run_dir: Path, lightning: Any):

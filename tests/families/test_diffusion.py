@@ -12,6 +12,7 @@ from genlab.core import (
     CanShowPath,
     Condition,
     DataSpec,
+    Frozen,
     HasLogProb,
     ModalitySpec,
     RandomStreams,
@@ -36,6 +37,7 @@ from genlab.probability import (
 from genlab.solvers import (
     DDIM,
     Ancestral,
+    Autoguidance,
     ClassifierFreeGuidance,
     ClassifierGuidance,
     EDMStochastic,
@@ -318,6 +320,40 @@ def test_protocol_counts_evaluations_of_networks_under_all_guidance():
     condition, rng = Condition(label=torch.arange(3)), RandomStreams(0, 3)
     plain = digits_model(solver=Euler(4)).sample(3, condition=condition, rng=rng)
     assert (model.sample(3, condition=condition, rng=rng) - plain).abs().max() > 1e-4
+
+
+def told_apart(weaker_dropout, **settings):
+    """A model under guidance by another that lost its labels in training so often."""
+    weaker = digits_model(label_dropout=weaker_dropout, solver=Euler(2))
+    return digits_model(
+        solver=Euler(2),
+        guidance=[Autoguidance(Frozen(model=weaker), 2.0), *settings.pop("more", [])],
+        **settings,
+    )
+
+
+def test_a_weaker_model_that_never_lost_its_label_is_not_asked_without():
+    model, rng, labels = told_apart(0.0), RandomStreams(0, 3), torch.arange(3)
+    line = "weaker: got 'a model that never lost its label in training', expected one that did, .*; give every sample"
+    some = Condition(label=labels, keep={"label": torch.tensor([True, False, True])})
+    for condition in (None, some):
+        with pytest.raises(UserError, match=line) as error:
+            model.sample(3, condition=condition, rng=rng)
+        assert "\n" not in str(error.value)
+    outer = told_apart({"label": 0.0}, more=[ClassifierFreeGuidance(2.0)])
+    with pytest.raises(UserError, match=line):
+        outer.sample(3, condition=Condition(label=labels), rng=rng)
+
+
+def test_a_weaker_model_is_asked_for_all_that_it_has_learned():
+    rng, labels = RandomStreams(0, 3), torch.arange(3)
+    whole = Condition(label=labels, keep={"label": torch.ones(3, dtype=torch.bool)})
+    for model in (told_apart(0.0), told_apart(0.0, label_dropout=0.0), told_apart(0.0, guidance_scale=2.0)):
+        for condition in (Condition(label=labels), whole):
+            assert model.sample(3, condition=condition, rng=rng).isfinite().all()
+    drawn = told_apart(0.0, label_dropout=0.0).sample(3, rng=rng)  # classes are drawn
+    assert drawn.isfinite().all()
+    assert told_apart(0.1).sample(3, rng=rng).isfinite().all()
 
 
 class EvenClassifier:

@@ -9,6 +9,8 @@ training) or an exported folder. Its own data set is the reference; scores are a
     lightning evaluate --ckpt last.ckpt --reference photos/ --extractor inception
     lightning evaluate --ckpt RUN --solvers ddim,heun,dpmpp_2m --nfe 5,10,20,50
     lightning evaluate --ckpt RUN --guidance-scales 1,1.5,2,3
+    lightning evaluate --ckpt RUN --classifier RUN2 --classifier-scale 2
+    lightning evaluate --ckpt RUN --weaker RUN3 --weaker-scale 2
     lightning evaluate --ckpt RUN --model.guidance_scale 2 --model.solver.num_steps 50
 
 metrics: fid, kid, is (Inception score), prdc (precision, recall, density, coverage), c2st (two-sample test),
@@ -18,16 +20,18 @@ VAE's latents or of tokens, and the squared error of what is decoded from them);
 factors are known, beta_vae, factor_vae, mig, sap, dci, modularity; of reconstructed images, psnr, ssim, lpips, and of
 images that a denoiser restores, denoising. auto takes all that the family and
 the data allow, and says what it leaves out. results.json goes into the run's directory; scores under other settings of
-the model than in training (--model.SETTING, named as in its config) go beside it, with the settings in the name.
+the model than in training (--model.SETTING, named as in its config), or under guidance by another trained model, go
+beside it, with the settings or the guide in the name; W&B is told of the run's own scores alone.
 
 With --solvers, or --guidance-scales, a few of the scores are measured over the solvers and their budgets, or over the
-scale: a table here, solvers.json and solvers.png (guidance.json, guidance.png) in the run's directory.
+scale (of the classifier, else of the weaker model, else of classifier-free guidance): a table here, solvers.json and
+solvers.png (guidance.json, guidance.png) in the run's directory, named as results.json is.
 """
 
 import argparse
 from pathlib import Path
 
-from genlab.cli import classifier, sampler_curves
+from genlab.cli import autoguidance, classifier, sampler_curves
 
 TAKES_MODEL = True  # --model.SETTING=VALUE
 
@@ -64,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
     sampler_curves.add_arguments(parser)
     classifier.add_arguments(parser)
+    autoguidance.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
         device = pick_device(args.device, world.local_rank)
         loaded = load_checkpoint(args.ckpt, weights=args.weights, device=device, changes=args.settings)
         classifier.guide(loaded, args)
+        autoguidance.guide(loaded, args)
         if sampler_curves.wanted(args):
             return sampler_curves.run(args, request, loaded)
         results = evaluate(loaded, request, bar if world.first else silent, world)
@@ -106,7 +112,8 @@ def run(args: argparse.Namespace) -> int:
     console = Console()
     console.print(results_table(results, type(loaded.model).__name__))
     console.print(f"written to {out}", soft_wrap=True)
-    if out == home and loaded.run_dir and (told := report_results(loaded.run_dir, results)):
+    own = out == home and loaded.run_dir and not loaded.changes
+    if own and (told := report_results(loaded.run_dir, results)):
         console.print(told, soft_wrap=True, highlight=False)
     return 0
 

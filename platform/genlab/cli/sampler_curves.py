@@ -59,7 +59,8 @@ def run(args: argparse.Namespace, request: Any, loaded: Any) -> int:
         )
     console = Console()
     for kind, work, plot in jobs:
-        results, out = work(), place(args.out, loaded, kind, len(jobs))
+        results = work()
+        out = place(args.out, loaded, kind, len(jobs), results["protocol"].get("changed", {}))
         write_results(results, out)
         plot(results, out.with_suffix(".png"))
         console.print(pictures.curve_table(results))
@@ -90,10 +91,10 @@ def numbers(name: str, text: str, kind: type[Number]) -> list[Number]:
     return found
 
 
-def place(out: Path | None, loaded: Any, kind: str, num_kinds: int) -> Path:
-    """Where the results of a kind of curve go."""
+def place(out: Path | None, loaded: Any, kind: str, num_kinds: int, changed: dict[str, str]) -> Path:
+    """Where the results of a kind of curve go; those under other settings than the run's beside its own."""
     from genlab.experiments.changes import suffix
 
     if out is not None:
         return out if num_kinds == 1 else out.with_stem(f"{out.stem}_{kind}")
-    return (loaded.run_dir.root if loaded.run_dir else Path()) / f"{kind}{suffix(loaded.changes)}.json"
+    return (loaded.run_dir.root if loaded.run_dir else Path()) / f"{kind}{suffix(changed)}.json"

@@ -1,6 +1,7 @@
 """Settings of a trained model that are given anew when it is loaded: its solver, its temperature, its guidance."""
 
 import copy
+import hashlib
 import inspect
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from genlab.core import invalid, require
 from genlab.experiments.building import allowed_class, type_hints
 
 Changes = Mapping[str, str]  # dotted name -> value in YAML, as {"solver.num_steps": "50"}
+LONGEST = 120  # of a suffix: names of files have at most 255 characters
 
 
 def changed(config: dict[str, Any], changes: Changes) -> dict[str, Any]:
@@ -38,13 +40,17 @@ def changed(config: dict[str, Any], changes: Changes) -> dict[str, Any]:
 
 
 def suffix(changes: Changes) -> str:
-    """For the names of files that are made with such settings; "" without any.
+    """For the names of files that are made with such settings; "" without any. A long one ends with a hash of the rest.
 
     >>> suffix({"decoding.temperature": "0.9", "solver": "genlab.solvers.DDIM"})
     '_decoding.temperature=0.9_solver=genlab.solvers.DDIM'
     """
     parts = (f"_{name}={value}" for name, value in changes.items())
-    return re.sub(r"[^\w.=+-]+", "-", "".join(parts))[:120]
+    text = re.sub(r"[^\w.=+-]+", "-", "".join(parts))
+    if len(text) <= LONGEST:
+        return text
+    digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    return f"{text[: LONGEST - 9]}-{digest}"
 
 
 def _part(node: dict[str, Any], word: str, place: str) -> dict[str, Any]:

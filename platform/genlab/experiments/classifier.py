@@ -1,5 +1,6 @@
 """A trained classifier of noisy data, as the guidance of a trained model."""
 
+from genlab.experiments.guides import add_guidance, freeze
 from genlab.experiments.loading import Loaded, load_checkpoint
 from genlab.experiments.sampling_part import sampling_part
 from genlab.solvers import ClassifierGuidance
@@ -11,7 +12,7 @@ def guide_by_classifier(loaded: Loaded, path_or_run: str, scale: float = 1.0) ->
     An unconditional model can be asked for classes then.
 
     Args:
-        loaded: the model, changed in place.
+        loaded: the model, changed in place; its `changes` tell of the classifier.
         path_or_run: of the classifier, by its averaged weights.
         scale: of the gradient of log p(y | x_t).
 
@@ -20,6 +21,7 @@ def guide_by_classifier(loaded: Loaded, path_or_run: str, scale: float = 1.0) ->
             negative scale.
     """
     part = sampling_part(loaded)
-    classifier = load_checkpoint(path_or_run, device=next(loaded.model.parameters()).device).model
-    part.guidance.append(ClassifierGuidance(classifier, scale, conditional="label" in part.conditions))
-    part.guided()  # which refuses what does not fit
+    other = load_checkpoint(path_or_run, device=next(loaded.model.parameters()).device)
+    classifier = freeze(other, other.model)
+    guidance = ClassifierGuidance(classifier, scale, conditional="label" in part.conditions)
+    add_guidance(loaded, "classifier", guidance, classifier, other, scale)

@@ -27,7 +27,7 @@ class Loaded:
         run_dir: the run it belongs to, if any.
         step: optimiser steps at which it was saved.
         meta: package version, commit and machine of the training.
-        changes: settings that differ from the run's.
+        changes: settings that differ from the run's, and what guides it beside its own guidance.
     """
 
     model: nn.Module
@@ -38,7 +38,7 @@ class Loaded:
     run_dir: RunDir | None
     step: int
     meta: dict[str, Any]
-    changes: Changes = field(default_factory=dict)
+    changes: dict[str, str] = field(default_factory=dict)
 
 
 def load(path_or_run: str | Path, weights: str = "ema", device: str | torch.device = "cpu") -> nn.Module:
@@ -116,7 +116,7 @@ def load_checkpoint(
         run_dir=RunDir.of(path),
         step=int(checkpoint.get("global_step", 0)),
         meta=about.get("provenance", {}),
-        changes=changes or {},
+        changes=dict(changes or {}),
     )
 
 

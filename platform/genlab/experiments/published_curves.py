@@ -8,14 +8,18 @@ from genlab.experiments.published_tables import with_tables_of
 from genlab.experiments.run_dir import RunDir
 
 FILES = ("solvers.json", "guidance.json")
+BY_CLASSIFIER = "guidance_classifier=*.json"  # where a model has no guidance of its own
 SCORES = {"two_sample": "two-sample test", "agreement": "agreement", "judge": "judge"}
 
 
 def keep_curves(run: RunDir, experiment: str, folder: Path) -> list[Path]:
     """Copy what `lightning evaluate --solvers` and `--guidance-scales` have written for a run."""
-    found = [name for name in FILES if (run.root / name).is_file()]
+    found = {name: run.root / name for name in FILES if (run.root / name).is_file()}
+    guided = list(run.root.glob(BY_CLASSIFIER))
+    if len(guided) == 1:
+        found.setdefault("guidance.json", guided[0])
     folder.mkdir(exist_ok=True)
-    return [shutil.copyfile(run.root / name, folder / f"{experiment}_{name}") for name in found]
+    return [shutil.copyfile(path, folder / f"{experiment}_{name}") for name, path in found.items()]
 
 
 def curve_table(curve: dict[str, Any]) -> str:

@@ -76,7 +76,8 @@ def plot_guidance(results: dict[str, Any], path: Path) -> None:
     for point, a, b in zip(results["points"], x, y, strict=True):
         axis.annotate(f"{point['scale']:g}", (a, b), textcoords="offset points", xytext=(4, 4), fontsize=7)
     axis.set(xlabel=f"agreement with the class asked for ({asked})", ylabel=score)
-    axis.set_title(f"scale of {results['guidance']} guidance", fontsize=9)
+    by = {"weaker": "weaker-model"}.get(results["guidance"], results["guidance"])
+    axis.set_title(f"scale of {by} guidance", fontsize=9)
     _save(figure, path)
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from genlab.core import RandomStreams
 from genlab.experiments.evaluation import FLOOR_SPLIT, Results, protocol
@@ -19,7 +20,7 @@ from genlab.metrics.reference import default_extractor, gather_data
 from genlab.metrics.sample_set import SampleSet
 from genlab.metrics.scene import NEAREST_TRAIN, Scene
 from genlab.metrics.scores import METRICS, compute
-from genlab.solvers import ClassifierGuidance, IntervalGuidance, solver_of
+from genlab.solvers import Autoguidance, ClassifierGuidance, IntervalGuidance, solver_of
 
 USUAL = ("fid", "c2st", "agreement", "judge", "swd")  # those of them that the model and the data allow
 DRAWS = 5  # where a whole evaluation would have more
@@ -61,15 +62,13 @@ def solver_curve(
 def guidance_curve(
     loaded: Loaded, request: Request, scales: Sequence[float], progress: Progress = silent
 ) -> Results:
-    """Scores at each scale of the model's guidance: by a classifier, where it has one, else classifier-free.
+    """Scores at each scale of the model's guidance: by a classifier, else by a weaker model, else classifier-free.
 
     Raises:
         UserError: a family without guidance, or a model that can't be guided.
     """
     part = sampling_part(loaded)
-    inner = (g.guidance if isinstance(g, IntervalGuidance) else g for g in part.guidance)
-    classifier = next((g for g in inner if isinstance(g, ClassifierGuidance)), None)
-    owner, name = (part, "guidance_scale") if classifier is None else (classifier, "scale")
+    title, owner, name = swept(part)
     for scale in scales:
         with setting(owner, **{name: scale}):
             part.guided()
@@ -77,7 +76,23 @@ def guidance_curve(
     for scale in scales:
         with setting(owner, **{name: scale}):
             points.append({"scale": scale, **bench.point(f"scale {scale:g}", progress)})
-    return {**bench.results(points), "guidance": "classifier" if classifier else "classifier-free"}
+    results = bench.results(points)
+    # The scale that a command gave its guide is none of the curve's.
+    results["protocol"].get("changed", {}).pop(f"{title}_scale", None)
+    return {**results, "guidance": title}
+
+
+def swept(part: nn.Module) -> tuple[str, Any, str]:
+    """The guidance that a curve is over, whose scale it is, and what that is called there.
+
+    Of several classifiers, or weaker models, it is the last one, which is the command's own where it has one.
+    """
+    inner = (g.guidance if isinstance(g, IntervalGuidance) else g for g in part.guidance)
+    last = {type(guidance): guidance for guidance in inner}
+    for title, kind in (("classifier", ClassifierGuidance), ("weaker", Autoguidance)):
+        if kind in last:
+            return title, last[kind], "scale"
+    return "classifier-free", part, "guidance_scale"
 
 
 @dataclass

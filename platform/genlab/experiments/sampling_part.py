@@ -34,7 +34,7 @@ def sampling_part(loaded: Loaded) -> nn.Module:
         UserError: there is none.
     """
     found = guided_part(loaded.model)
-    name, remedy = type(loaded.model).__name__, "leave --solvers and --guidance-scales out"
+    name, remedy = type(loaded.model).__name__, "leave options of solvers and of guidance out"
     require(found is not None, "ckpt", name, "a family that samples by a solver, as Diffusion does", remedy)
     return found
 

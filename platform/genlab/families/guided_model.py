@@ -77,6 +77,12 @@ class GuidedModel(GenerativeModel):
         """As for all, of the network's: guidance does without those that are its own."""
         return tuple(kind for kind in super().needed_conditions if kind in self._own_conditions)
 
+    @property
+    def guidable(self) -> Guidable:
+        """What a guidance asks of the denoiser, before any other guidance."""
+        kinds = tuple(self._own_conditions)
+        return Guidable(self.path, droppable(kinds, self.label_dropout), self.has_score, self.spec, kinds)
+
     def guided(self, scale: float | None = None) -> Denoises:
         """The denoiser that samples come from: under the model's guidance, of another scale where given.
 
@@ -85,9 +91,7 @@ class GuidedModel(GenerativeModel):
         """
         scale = self.guidance_scale if scale is None else scale
         clamped = [] if self.clamp is None else [ClampedData(self.clamp)]
-        kinds = tuple(self._own_conditions)
-        ours = Guidable(self.path, droppable(kinds, self.label_dropout), self.has_score, self.spec, kinds)
-        denoiser = self.denoiser
+        ours, denoiser = self.guidable, self.denoiser
         for guidance in (ClassifierFreeGuidance(scale), *self.guidance, *clamped):
             guidance.check(ours)
             ours = replace(ours, told=ours.told or guidance.needs_condition)

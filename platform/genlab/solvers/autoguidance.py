@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from genlab.core import Condition, Frozen, require, require_finite, require_same_data
+from genlab.core import Condition, Frozen, invalid, require, require_finite, require_same_data
 from genlab.probability import Denoises, Estimate
 from genlab.solvers.guidable import Guidable
 from genlab.solvers.guidance import Guidance, evaluations
@@ -21,7 +21,8 @@ class Autoguidance(Guidance):
 
     Raises:
         UserError: a `Frozen` of a model that has no denoiser; from `check`, a weaker model of other data or
-            conditions, or on another path.
+            conditions, or on another path; from sampling, a sample without a condition that the weaker model never
+            lost in training, so that it learned nothing without.
 
     Source: Karras et al. 2024b, eq. 4 with D_1 the model and D_0 the weaker one.
     """
@@ -39,9 +40,22 @@ class Autoguidance(Guidance):
         strong = denoiser(x_t, t, condition)
         if self.scale == 1:
             return strong
+        self._require_told(condition)
         weak = self.weaker(x_t, t, condition)
         x_0, eps = (torch.lerp(b, a, self.scale) for a, b in ((strong.x_0, weak.x_0), (strong.eps, weak.eps)))
         return replace(strong, x_0=x_0, eps=eps)
+
+    def _require_told(self, condition: Condition | None) -> None:
+        """Refuse samples without a condition that the weaker model never lost: its null is untrained."""
+        knows = getattr(self.model, "guidable", None)
+        if knows is None:  # a denoiser by itself
+            return
+        for kind in knows.conditions:
+            if kind not in knows.droppable and _lacks(condition, kind):
+                got = f"a model that never lost its {kind} in training"
+                expected = f"one that did, as samples without {kind} are asked of it"
+                remedy = f"give every sample its {kind}, or train the weaker model with label_dropout"
+                raise invalid("weaker", got, expected, remedy)
 
     def evaluations(self, denoiser: Denoises, t: float) -> int:
         return evaluations(denoiser, t) + (0 if self.scale == 1 else evaluations(self.weaker, t))
@@ -57,3 +71,10 @@ class Autoguidance(Guidance):
     def protocol(self) -> dict[str, object]:
         digests = {"weaker": self.guides[0].digest} if self.guides else {}
         return {"guidance": "autoguidance", "scale": self.scale, **digests}
+
+
+def _lacks(condition: Condition | None, kind: str) -> bool:
+    """Whether some sample is without this kind."""
+    if condition is None or getattr(condition, kind) is None:
+        return True
+    return kind in condition.keep and not bool(condition.keep[kind].all())
