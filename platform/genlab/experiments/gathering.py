@@ -15,12 +15,12 @@ from torch.distributed.tensor import DTensor
 class Gathering:
     """Gathers a module's weights for its other public methods, as `fully_shard` does for `forward`.
 
-    Without gradients it stays whole until the family's method that this happens in returns: decoding calls a block's
-    `step` once per token, and keeps what `start` has read of the weights. With them each call gathers and frees.
+    Without gradients it stays whole until the family's method that this happens in returns: decoding keeps
+    what `start` has read of the weights, which `step` uses once per token. With them each call gathers and frees.
 
     >>> from genlab.networks.causal_block import CausalBlock
     >>> other_methods(CausalBlock)
-    ['step', 'step_products']
+    ['step']
     """
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ from genlab.families.ranks import average_over_ranks
 
 # Methods of a family that use its weights; each gathers and frees those that belong to no block.
 STEPS = ("training_step", "validation_step", "test_step", "predict_step")
-SAMPLING = ("sample", "sample_path", "sample_latents", "log_prob", "energy")
+SAMPLING = ("sample", "sample_path", "sample_latents", "log_prob", "log_prob_given", "energy")
 CODING = (
     "encode",
     "encode_draw",

@@ -3,10 +3,9 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genlab.networks.causal_step import CausalStep
 from genlab.networks.dit_block import CrossAttention
-from genlab.networks.rotary import rotate
-
-Turns = tuple[Tensor, Tensor]  # cosines and sines of rotary positions, (L, d / 2)
+from genlab.networks.rotary import Turns, rotate
 
 
 class CausalAttention(nn.Module):
@@ -67,3 +66,7 @@ class CausalBlock(nn.Module):
             x = x + self.dropout(self.reading(x, *tokens))
         hidden = functional.gelu(self.expand(self.norm2(x)), approximate="tanh")
         return x + self.dropout(self.contract(hidden))
+
+    def step(self, number: int, rows: int, num_steps: int) -> CausalStep:
+        """What it does at one position of `rows` samples, for so many positions; its number is that in the cache."""
+        return CausalStep(self, number, rows, num_steps)

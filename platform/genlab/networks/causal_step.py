@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from genlab.networks.causal_block import CausalBlock, Turns
 from genlab.networks.key_value_cache import KeyValueCache
-from genlab.networks.rotary import rotate
+from genlab.networks.rotary import Turns, rotate
 from genlab.networks.row_product import row_product
 
 
@@ -16,13 +15,13 @@ class CausalStep:
     are laid out, once.
 
     Args:
-        block: whose weights, as they are now.
+        block: a `CausalBlock`, whose weights are taken as they are now.
         number: the block's in the cache.
         rows: samples B.
         num_steps: positions that this is for.
     """
 
-    def __init__(self, block: CausalBlock, number: int, rows: int, num_steps: int):
+    def __init__(self, block: nn.Module, number: int, rows: int, num_steps: int):
         attention = block.attention
         self.number, self.num_heads, self.reading = number, attention.num_heads, block.reading
         self.norm1, self.norm2 = layer_norm(block.norm1), layer_norm(block.norm2)

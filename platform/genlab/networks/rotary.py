@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+Turns = tuple[Tensor, Tensor]  # cosines and sines of rotary positions, (L, d / 2)
+
 
 def rotary_angles(grid: tuple[int, ...], head_dim: int, max_period: float = 10_000.0) -> Tensor:
     """Angles (L, head_dim / 2) of a grid's positions, row by row; the axes take pairs of channels in turns.

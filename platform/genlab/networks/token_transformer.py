@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from genlab.core import Condition, DataSpec, require, require_positive
 from genlab.networks.blocks import zero_init
-from genlab.networks.causal_block import CausalBlock, Turns
-from genlab.networks.causal_step import CausalStep
+from genlab.networks.causal_block import CausalBlock
 from genlab.networks.conditions import Conditional, condition_embedding, kinds_taken, token_embedding
 from genlab.networks.key_value_cache import KeyValueCache
-from genlab.networks.rotary import rotary_angles
+from genlab.networks.rotary import Turns, rotary_angles
 from genlab.networks.row_product import row_product
 from genlab.networks.token_network import token_grid
 
@@ -128,7 +127,7 @@ class TokenTransformer(nn.Module):
             cache = KeyValueCache(
                 len(self.blocks), num, self.num_heads, length, width // self.num_heads, self.head.weight
             )
-            cache.steps = [CausalStep(block, i, num, length) for i, block in enumerate(self.blocks)]
+            cache.steps = [block.step(i, num, length) for i, block in enumerate(self.blocks)]
             cache.head = row_product(self.head, num, length)
             if self.condition is not None:
                 cache.embedding = self.condition(condition, num)
