@@ -34,6 +34,12 @@ def test_a_factor_first_met_in_inference_serves_training_too():
     assert x.grad.tolist() == pytest.approx([0.7310585] * 2)
 
 
+def test_a_factor_first_met_under_another_default_device_serves_the_cpu_too():
+    with torch.device("meta"):
+        assert combination(0.2689414, torch.ones(2), (), ()).is_meta
+    assert combination(0.2689414, torch.ones(2), (), ()).tolist() == pytest.approx([0.2689414] * 2)
+
+
 def test_a_factor_of_narrow_numbers_is_not_rounded_before_the_product():
     x = torch.full((1,), 1.5, dtype=torch.bfloat16)
     assert combination(1.001, x, (), ()).item() == (1.001 * 1.5 * torch.ones(1)).bfloat16().item()

@@ -102,7 +102,9 @@ def number(value: float, dtype: torch.dtype) -> Tensor | float:
 @lru_cache(maxsize=4096)
 def _tensor(value: float, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):  # one that autograd takes, whoever asks first
-        return torch.tensor(value, dtype=dtype)
+        return torch.tensor(
+            value, dtype=dtype, device="cpu"
+        )  # which all devices take, whatever the default is
 
 
 def _of(x_t: Tensor, pred: Tensor, of_x: float, of_pred: float) -> Tensor:

@@ -26,8 +26,8 @@ def optimal_partners(x_0: Tensor, eps: Tensor, label: Tensor | None) -> Tensor:
     from scipy.optimize import linear_sum_assignment
 
     def assignment(x: Tensor, z: Tensor) -> Tensor:
-        # |x|^2 and |eps|^2 sum to the same under all permutations, and so does what all of a column or a row lose:
-        # without it most paths to augment are of one edge, and the search takes a fifth of the time.
+        # |x|^2 and |eps|^2 sum to the same under all permutations, and so does what all of a column or a row have
+        # in common: once that is taken off, most augmenting paths are one edge long, and the search is faster.
         cost = -(x.flatten(1) @ z.flatten(1).T).double().cpu()
         cost -= cost.amin(0)
         cost -= cost.amin(1, keepdim=True)
