@@ -101,10 +101,9 @@ def number(value: float, dtype: torch.dtype) -> Tensor | float:
 
 @lru_cache(maxsize=4096)
 def _tensor(value: float, dtype: torch.dtype) -> Tensor:
-    with torch.inference_mode(False):  # one that autograd takes, whoever asks first
-        return torch.tensor(
-            value, dtype=dtype, device="cpu"
-        )  # which all devices take, whatever the default is
+    # One that autograd and all devices take, whoever asks first, and whatever the default device is then.
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype, device="cpu")
 
 
 def _of(x_t: Tensor, pred: Tensor, of_x: float, of_pred: float) -> Tensor:
