@@ -52,6 +52,23 @@ def test_the_weight_makes_gradients_at_the_last_layer_alike():
     torch.testing.assert_close(terms["adaptive_weight"], ours / theirs, rtol=0.2, atol=0)
 
 
+def test_processes_that_share_a_batch_weigh_alike(monkeypatch):
+    weight = torch.ones(2, requires_grad=True)
+    rows = torch.tensor([[3.0, 1.0], [-1.0, 5.0]])
+
+    def weighed(rank):
+        theirs = iter([rows[1 - rank], torch.ones(2)])
+        meet = lambda found: [gradient.add_(next(theirs)).div_(2) for gradient in found]  # noqa: E731
+        return adaptive_weight((rows[rank] * weight).sum(), weight.sum(), weight, average=meet)
+
+    both = rows.mean(0).norm() / 2**0.5  # alone, they would find 2.24 and 3.61
+    torch.testing.assert_close(torch.stack([weighed(0), weighed(1)]), both.expand(2))
+    seen = []
+    monkeypatch.setattr("genlab.families.vqgan.average_over_ranks", lambda found: seen.append(len(found)))
+    make().train().model_loss(images(), None, 0)
+    assert seen == [2]
+
+
 def test_the_critics_turn_learns_no_codes_and_begins_when_asked():
     model, x = make(critic_start=5).train(), images()
     model.through(x)

@@ -179,6 +179,14 @@ def test_resuming_goes_on_as_if_nothing_had_happened():
         assert torch.equal(value, again.state_dict()[name]), name
 
 
+def test_levels_of_another_order_are_refused_where_weights_are_loaded():
+    trained, other = FiniteScalar([8, 5]), torch.nn.Sequential(FiniteScalar([5, 8]))
+    state = {f"0.{name}": value for name, value in trained.state_dict().items()}
+    with pytest.raises(UserError, match=r"levels: got \[5, 8\], expected \[8, 5\] as in the checkpoint"):
+        other.load_state_dict(state)
+    other.load_state_dict({})  # of a time when states did not hold them
+
+
 def train(parts: list[torch.Tensor], seed: int) -> dict[str, torch.Tensor]:
     """Train on these batches: k-means, averages, codes that die."""
     torch.manual_seed(seed)

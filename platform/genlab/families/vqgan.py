@@ -9,6 +9,7 @@ from genlab.core import Condition, DataSpec, require
 from genlab.families.alternating import Alternating, Loss
 from genlab.families.base import NetworkFactory, OptimizerFactory
 from genlab.families.quantised import DecoderFactory, EncoderFactory, QuantisedAutoencoder
+from genlab.families.ranks import average_over_ranks
 from genlab.families.schedules import Schedule
 from genlab.networks import MapDecoder, MapEncoder, MapQuantiser, PatchCritic
 from genlab.objectives import AdversarialObjective, Hinge, QuantisedReconstruction, adaptive_weight
@@ -99,7 +100,8 @@ class VQGAN(Alternating, QuantisedAutoencoder):
         loss = image_loss + code_loss.mean()
         if step >= self.critic_start and self.weight > 0:
             fooled, game = self.adversarial.generator(self.critic, mean, condition)
-            lambda_ = adaptive_weight(image_loss, fooled, self.decoder.last.weight)
+            at = self.decoder.last.weight
+            lambda_ = adaptive_weight(image_loss, fooled, at, average=average_over_ranks)
             loss = loss + self.weight * lambda_ * fooled
             terms |= game | {"adaptive_weight": lambda_}
         return loss, {"loss": loss, **terms}

@@ -98,8 +98,16 @@ class QuantisedReconstruction:
         return loss, terms
 
 
-def adaptive_weight(loss: Tensor, other: Tensor, weight: Tensor, most: float = 1e4) -> Tensor:
+def adaptive_weight(
+    loss: Tensor,
+    other: Tensor,
+    weight: Tensor,
+    most: float = 1e4,
+    average: Callable[[list[Tensor]], None] | None = None,
+) -> Tensor:
     """|grad loss| / |grad other| of two losses at a layer's weight, without gradient, of at most `most`.
+
+    Where processes share a batch, `average` replaces gradients by their means over these, so that all weigh alike.
 
     Source: Esser et al. 2021, eq. 7.
 
@@ -107,7 +115,9 @@ def adaptive_weight(loss: Tensor, other: Tensor, weight: Tensor, most: float = 1
     >>> adaptive_weight(6 * w.sum(), 2 * w.sum(), w).item()
     3.0
     """
-    ours, theirs = (
-        torch.autograd.grad(value, weight, retain_graph=True)[0].norm() for value in (loss, other)
-    )
+    gradients = [torch.autograd.grad(value, weight, retain_graph=True)[0] for value in (loss, other)]
+    if average is not None:
+        gradients = [gradient.contiguous() for gradient in gradients]  # it writes into them
+        average(gradients)
+    ours, theirs = (gradient.norm() for gradient in gradients)
     return (ours / theirs.clamp(min=1e-12)).clamp(max=most).detach()

@@ -24,7 +24,8 @@ class FiniteScalar(Quantiser):
         levels: L_1..L_D; for 10 bits (8, 5, 5, 5), for 12 (7, 5, 5, 5, 5).
 
     Raises:
-        UserError: there are no channels, one with fewer than two levels, or more codes than 2^63 - 1.
+        UserError: there are no channels, one with fewer than two levels, or more codes than 2^63 - 1; the state that is
+            loaded is of other levels.
 
     Source: Mentzer et al. 2024, "Finite scalar quantization: VQ-VAE made simple", section 3, appendix A.1.
 
@@ -48,7 +49,8 @@ class FiniteScalar(Quantiser):
         fits, expected = self.num_codes < 2**63, "fewer than 2^63 codes, the product of the levels"
         require(fits, "levels", list(levels), expected, "use fewer levels, or fewer channels")
         sizes = torch.tensor(list(levels))
-        self.register_buffer("levels", sizes, persistent=False)
+        self.register_buffer("levels", sizes)
+        self.register_load_state_dict_pre_hook(require_same_levels)
         self.register_buffer(
             "places", torch.cat([sizes.new_ones(1), sizes[:-1].cumprod(0)]), persistent=False
         )
@@ -83,3 +85,15 @@ class FiniteScalar(Quantiser):
 
     def _numbers(self, rounded: Tensor) -> Tensor:
         return ((rounded.long() + self.levels // 2) * self.places).sum(-1)
+
+
+def require_same_levels(quantiser: FiniteScalar, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Refuse weights that were trained for other levels, which have the same shapes.
+
+    Raises:
+        UserError: naming both.
+    """
+    ours = quantiser.levels
+    theirs = state.setdefault(f"{prefix}levels", ours)  # earlier states do not hold them
+    expected, remedy = f"{theirs.tolist()} as in the checkpoint", "use these, or begin a new run"
+    require(torch.equal(theirs.to(ours), ours), "levels", ours.tolist(), expected, remedy)
