@@ -42,16 +42,16 @@ class LatentObjective(Protocol):
 class ELBO:
     """Loss -E_q log p(x | z) + beta KL(q(z | x) || p(z)), the negative evidence lower bound at beta = 1.
 
-    With a capacity C in nats, beta |KL - C| in place of beta KL. Penalties are added to it. Terms: `elbo` (nats,
-    always at beta = 1), `reconstruction` (-E_q log p(x | z), nats), `kl` (nats), for two diagonal Gaussians
-    `active_dimensions` (those with more than 0.01 nats over the batch), and those of the penalties. The KL is in
-    closed form where it is known; any other is estimated at the posterior's draws.
+    With a capacity C in nats, beta |KL - C| of the batch's mean KL in place of beta KL. Penalties are added to it.
+    Terms: `elbo` (nats, always at beta = 1), `reconstruction` (-E_q log p(x | z), nats), `kl` (nats), for two
+    diagonal Gaussians `active_dimensions` (those with more than 0.01 nats over the batch), and those of the
+    penalties. The KL is in closed form where it is known; any other is estimated at the posterior's draws.
 
     Args:
         beta: weight of the KL (beta-VAE), a non-negative number.
         warmup: steps over which beta rises from 0, linearly; with a capacity, over which C does.
         num_samples: draws K of the posterior per x.
-        capacity: C in nats per sample; None for none.
+        capacity: C in nats per sample, on average; None for none.
         penalties: on the latents of the batch, of its first draws.
 
     Raises:
@@ -106,7 +106,8 @@ class ELBO:
         """
         if self.capacity is None:
             return self.beta * self.risen(step) * kl
-        return self.beta * (kl - self.capacity * self.risen(step)).abs()
+        # Of the mean: sprites whose every sample had to spend C were left with latents that said nothing of them.
+        return self.beta * (kl.mean() - self.capacity * self.risen(step)).abs().expand_as(kl)
 
     def __call__(
         self,
