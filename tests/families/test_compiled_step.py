@@ -35,7 +35,7 @@ from genlab.probability import (
     UniformTime,
     VPrediction,
 )
-from genlab.solvers import Euler, MultistepConsistency
+from genlab.solvers import Euler, MultistepConsistency, VariationalDequantisation
 
 LABEL = {"label": ModalitySpec(num_classes=3)}
 IMAGES = DataSpec("digits", {"image": ModalitySpec((1, 8, 8), num_levels=17), **LABEL})
@@ -97,9 +97,10 @@ STEPS = {
     "consistency training": lambda: consistent(ConsistencyTraining(Discretisation(10))),
     "sliced score matching": lambda: {**VP, "objective": SlicedScoreMatching()},
     "implicit score matching": lambda: {**VP, "objective": ImplicitScoreMatching()},
+    "learned dequantisation": lambda: {"dequantise": partial(VariationalDequantisation, channels=4)},
 }
-STEPS_OF_ALL = (*STEPS, "consistency distillation")
-OF_IMAGES = [(n, s) for n in NETWORKS for s in STEPS_OF_ALL if n != "MLP"]
+ALL_STEPS = (*STEPS, "consistency distillation")
+OF_IMAGES = [(n, s) for n in NETWORKS for s in ALL_STEPS if n != "MLP"]
 
 
 def data_of(network: str) -> DataSpec:
@@ -137,9 +138,10 @@ def check_one_graph(network: str, name: str) -> None:
     assert explanation.graph_count == 1
 
 
-@pytest.mark.parametrize("name", STEPS_OF_ALL)
+@pytest.mark.parametrize("name", ALL_STEPS)
 def test_one_graph(name):
-    check_one_graph("MLP", name)
+    of_images = name == "learned dequantisation"
+    check_one_graph("DiT" if of_images else "MLP", name)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Diffusion and flow matching: one family, a choice of Gaussian path, prediction, objective and solver."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -133,8 +134,8 @@ class Diffusion(SolverSampling):
         given = {"eps": batch["noise"]} if "noise" in batch else {}  # of coupled data
         learned: dict[str, Tensor] = {}
         if self.dequantiser is not None:
-            with held(self.network):
-                of_q, x_0 = self.dequantiser.loss(self.denoiser, x_0, condition)
+            denoiser = replace(self.denoiser, network=held(self.network))
+            of_q, x_0 = self.dequantiser.loss(denoiser, x_0, condition)
             learned = {"dequantisation": of_q.float().mean() / self.spec[self.spec.data].num_values}
         loss, terms = self.objective(self.denoiser, x_0, condition, **given)
         return {"loss": loss.mean() + sum(learned.values()), **terms, **learned}

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
+from torch.func import functional_call
 
 from genlab.core import DataSpec, HasAveragedModules, require
 from genlab.families.schedules import Constant
@@ -55,9 +57,28 @@ def averaged_part(name: str, part: nn.Module) -> list[str]:
     return [name]
 
 
+def held(part: nn.Module) -> Callable[..., Tensor]:
+    """The part as a function that gives its parameters no gradients, only what went through it.
+
+    >>> layer, x = nn.Linear(2, 1), torch.ones(1, 2, requires_grad=True)
+    >>> held(layer)(x).sum().backward()
+    >>> layer.weight.grad is None, torch.equal(x.grad, layer.weight)
+    (True, True)
+    """
+
+    def call(*inputs: object) -> Tensor:
+        if any(isinstance(module, FSDPModule) for module in part.modules()):
+            with _without_gradients(
+                part
+            ):  # sharded weights are put together where the part is called by itself
+                return part(*inputs)
+        return functional_call(part, {name: p.detach() for name, p in part.named_parameters()}, inputs)
+
+    return call
+
+
 @contextmanager
-def held(part: nn.Module) -> Iterator[None]:
-    """What is computed meanwhile gives the part's parameters no gradients, only what went through it."""
+def _without_gradients(part: nn.Module) -> Iterator[None]:
     free = [p for p in part.parameters() if p.requires_grad]
     for p in free:
         p.requires_grad_(False)

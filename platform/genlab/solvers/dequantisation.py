@@ -101,7 +101,7 @@ def diffusion_bound(denoiser: Denoises, x: Tensor, condition: Condition | None =
     """
     path = denoiser.path
     ends = path.log_snr(torch.tensor([path.t_max, path.t_min], dtype=torch.float64)).clamp(-13, 13)
-    low, high = ends.tolist()
+    low, high = ends
     u = (torch.rand((), device=x.device) + torch.arange(len(x), device=x.device) / len(x)) % 1
     t = path.time_of_log_snr(low + (high - low) * u).to(x.dtype).clamp(path.t_min, path.t_max)
     eps = torch.randn_like(x)
