@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from genlab.core import DataSpec, ModalitySpec, RandomStreams, UserError
 from genlab.data import Digits, Sprites
@@ -82,6 +83,25 @@ def test_an_encoder_is_scored_on_data_with_factors_beside_what_knows_nothing():
     assert results["protocol"]["split"] == "val"
     assert not results["skipped"]
     json.dumps(results)
+
+
+class Map(Encoder):
+    """As many dimensions as a map of features has, most of which say nothing."""
+
+    latent_spec = DataSpec("x", {"latent": ModalitySpec((6, 4, 4))})
+
+    def encode(self, x: Tensor) -> Tensor:
+        return functional.pad(super().encode(x)[..., None, None], (0, 3, 0, 3))
+
+
+def test_what_takes_minutes_on_wide_codes_is_left_out_unless_asked_for():
+    settings = {"num": 64, "baselines": False}
+    results = evaluate(loaded(Map(knows=True)), Request(**settings))
+    assert results["skipped"] == {"dci": "takes minutes on codes of 96 dimensions; ask for it by name"}
+    assert "mig" in results["scores"]
+    asked = evaluate(loaded(Map(knows=True)), Request(metrics=["dci"], **settings))
+    assert set(asked["scores"]) == set(DISENTANGLEMENT["dci"].scores)
+    assert not asked["skipped"]
 
 
 def test_scores_depend_neither_on_batches_nor_on_processes():

@@ -7,7 +7,7 @@ from typing import Any
 
 from genlab.core import UserError
 from genlab.experiments.evaluation_baselines import baseline_scores, floor_scores
-from genlab.experiments.evaluation_codes import code_scores
+from genlab.experiments.evaluation_codes import chosen_codes, code_scores
 from genlab.experiments.evaluation_likelihood import histogram_scores, likelihood_scores
 from genlab.experiments.evaluation_plan import (
     LIKELIHOOD,
@@ -95,6 +95,7 @@ def evaluate(loaded: Loaded, request: Request, progress: Progress = silent, worl
         add_columns(results, baselines)
     if wants_codes:
         scores, baselines = code_scores(loaded, request, data, progress, world)
+        results["skipped"] |= chosen_codes(loaded, request)[1]
         results["scores"] |= scores
         add_columns(results, baselines)
     elif "factors" in loaded.spec and request.metrics is None:

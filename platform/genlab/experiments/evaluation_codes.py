@@ -13,6 +13,22 @@ from genlab.experiments.world import ALONE, World
 from genlab.metrics.disentanglement import DISENTANGLEMENT, code_metric
 
 Rows = dict[str, dict[str, Any]]
+WIDE, OF_NARROW = (
+    64,
+    "dci",
+)  # dimensions, beyond which its forests, which choose among all of them, take minutes
+
+
+def chosen_codes(loaded: Loaded, request: Request) -> tuple[list[str], dict[str, str]]:
+    """The metrics of codes that were asked for, or all; and why one is left out, where nobody asked for it by name."""
+    if request.metrics is not None:
+        return [name for name in DISENTANGLEMENT if name in request.metrics], {}
+    latent = loaded.model.latent_spec
+    width = latent[latent.data].num_values
+    if width <= WIDE:
+        return list(DISENTANGLEMENT), {}
+    reason = f"takes minutes on codes of {width} dimensions; ask for it by name"
+    return [name for name in DISENTANGLEMENT if name != OF_NARROW], {OF_NARROW: reason}
 
 
 def code_scores(
@@ -30,7 +46,7 @@ def code_scores(
         progress: told of what is going on.
         world: the processes that share the work.
     """
-    names = [name for name in DISENTANGLEMENT if request.metrics is None or name in request.metrics]
+    names, _ = chosen_codes(loaded, request)
     count = choose_rows(request, data.num_samples(request.split))
     codes, factors = encode(loaded.model, loaded, request, data, count, progress, world)
     seed, tables = derive_seed(request.seed, "codes"), {"": codes}
