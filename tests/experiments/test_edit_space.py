@@ -1,4 +1,4 @@
-"""Editing in the latents of a first stage, where both it and the law of latents are known."""
+"""Editing in the latents of a first stage, and through a cascade, where the law of all parts is known."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from genlab.experiments.editors import editor_of
 from genlab.experiments.edits import Edit
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import Request
-from genlab.families import Diffusion, LatentDiffusion
+from genlab.families import Cascade, Diffusion, LatentDiffusion
 from genlab.probability import ExactDenoiser, GaussianMixture, LinearPath
 from genlab.solvers import Heun
 
@@ -87,6 +87,44 @@ def loaded(stage: type[Folding] = Folding) -> Loaded:
     return Loaded(model, SPEC, {}, "raw", Path(), None, 0, {})
 
 
+class ExactEnlarging(nn.Module):
+    """eps - x_0 on the linear path, of images that are their low resolution enlarged, and a little noise."""
+
+    conditions = ("image", "vector")
+
+    def __init__(self, spec: DataSpec):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        mean, t = condition.image.repeat_interleave(2, 2).repeat_interleave(2, 3), t.view(-1, 1, 1, 1)
+        gain = (1 - t) * STD**2 / ((1 - t) ** 2 * STD**2 + t**2)
+        x_0 = mean + gain * (x - (1 - t) * mean)
+        return (x - (1 - t) * x_0) / t - x_0
+
+
+class Halves(ExactVelocity):
+    """Of images that are all near SIZE or all near -SIZE."""
+
+    def __init__(self, spec: DataSpec):
+        super().__init__(spec)
+        ones = SIZE * torch.ones(2, spec[spec.data].num_values)
+        self.law = GaussianMixture(ones * torch.tensor([[-1.0], [1.0]]), scale=STD / 2)
+
+
+def cascade(base: nn.Module | None = None) -> Loaded:
+    """From 4x4 to 8x8."""
+    low, path = ModalitySpec((1, 4, 4)), LinearPath(1e-3)
+    base = base or Diffusion(DataSpec("tiny", {"image": low}), Halves, path, solver=Heun(20))
+    spec = DataSpec("tiny", {"image": ModalitySpec((1, 8, 8)), "low_resolution": low})
+
+    def enlarge(spec: DataSpec) -> Diffusion:
+        return Diffusion(spec, ExactEnlarging, path, solver=Heun(20), label_dropout=0.0)
+
+    model = Cascade(spec, Frozen(model=base), enlarge, level=0.0)
+    return Loaded(model, spec, {}, "raw", Path(), None, 0, {})
+
+
 def images(num: int = 6) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     sign = torch.tensor([1.0, -1.0]).repeat(num)[:num].view(num, 1, 1, 1)
@@ -112,7 +150,7 @@ def test_inpainting_keeps_what_is_known_and_finds_what_fits(stage: type[Folding]
 
 
 def test_a_place_of_the_latents_is_missing_where_any_of_its_pixels_is():
-    space = edit_space(loaded())
+    space = edit_space(loaded().model)
     mask = torch.zeros(1, 8, 8, dtype=torch.bool)
     mask[0, 3, 6] = True
     assert space.missing(mask).nonzero().tolist() == [[0, 1, 3]]
@@ -139,6 +177,39 @@ def test_inverted_and_back_and_from_one_to_the_other():
     between = edited(model, Edit("interpolate", x[:1], others=x[1:2]), num=5)
     torch.testing.assert_close(between[[0, 4]], torch.cat([x[:1], x[1:2]]), atol=2e-2, rtol=0)
     assert (between.mean((1, 2, 3)).abs() > 0.35).all(), "a straight way leads through grey"
+
+
+def test_a_cascades_base_edits_first_and_its_last_model_enlarges_that():
+    x, model = images() - 0.02, cascade()
+    filled = edited(model, Edit("inpaint", x, missing=LOWER, resamples=4, steps=20))
+    assert torch.equal(filled[:, :, :4], x[:, :, :4])
+    assert torch.equal(filled[:, :, 4:].sign(), x[:, :, 4:].sign()), "which the base alone can know"
+    torch.testing.assert_close(filled[:, :, 4:].abs().mean(), torch.tensor(SIZE), atol=0.05, rtol=0)
+    back = [edited(model, Edit("from", x, strength=s)) for s in (0.0, 0.2, 0.8, 1.0)]
+    far = [float((y - x).square().mean()) for y in back]
+    torch.testing.assert_close(back[0], x)
+    assert far == sorted(far)
+    error = (edited(model, Edit("reconstruct", x)) - x).square().mean()
+    assert 10 * torch.log10(4 / error) >= 30
+    between = edited(model, Edit("interpolate", x[:1], others=x[1:2]), num=5)
+    torch.testing.assert_close(between[[0, 4]], torch.cat([x[:1], x[1:2]]), atol=2e-2, rtol=0)
+    assert (between.mean((1, 2, 3)).abs() > 0.35).all(), "a straight way leads through grey"
+    about = about_edit(model, Edit("inpaint", x, missing=LOWER))
+    assert [len(about["base_samplers"]), "space" in about] == [1, False]
+
+
+def test_a_cascade_of_what_has_no_denoiser_is_refused():
+    class Draws(nn.Module):
+        spec, conditional, needed_conditions = DataSpec("tiny", {"image": ModalitySpec((1, 4, 4))}), False, ()
+
+        def sample(self, num_samples, *, condition=None, rng):
+            return torch.zeros(num_samples, 1, 4, 4)
+
+        def sampling_protocol(self):
+            return {}
+
+    with pytest.raises(UserError, match="ckpt: got 'Cascade of a Draws', expected a diffusion model"):
+        edited(cascade(Draws()), Edit("from", images()))
 
 
 def test_latents_without_places_are_not_filled_in_but_all_else_is_done():

@@ -57,11 +57,23 @@ def chain(home: Path, base: RunDir) -> RunDir:
     return fit(home, "chain", cascade_config(base.root, max_steps=14))
 
 
-def test_editing_is_refused_and_says_why(chain: RunDir, lightning: Any, tmp_path: Path):
-    done = lightning("sample", "--ckpt", chain.root, "--from", tmp_path / "any.npz")
-    assert done.status == 2
-    assert "ckpt: got 'Cascade', expected a diffusion model of the data or of their latents" in done.error
-    assert "this one's denoiser enlarges what another model drew" in done.error
+def test_one_command_edits_through_the_chain(chain: RunDir, lightning: Any, tmp_path: Path):
+    out, near = tmp_path / "edited.npz", [tmp_path / f"{strength}.npz" for strength in (0.2, 1.0)]
+    done = lightning("sample", "--ckpt", chain.root, "--num", 4, "--out", tmp_path / "images.npz")
+    assert done.status == 0, done.err
+    x = np.load(tmp_path / "images.npz")["image"]
+    words = ["--ckpt", chain.root, "--inpaint", tmp_path / "images.npz", "--steps", 3, "--resamples", 1]
+    done = lightning("sample", *words, "--mask", "lower", "--out", out)
+    assert done.status == 0, done.err
+    filled = np.load(out)["image"]
+    assert np.array_equal(filled[:, :, :8], x[:, :, :8])
+    assert not np.array_equal(filled[:, :, 8:], x[:, :, 8:])
+    far = []
+    for place, strength in zip(near, (0.2, 1.0), strict=True):
+        words = ["--ckpt", chain.root, "--from", tmp_path / "images.npz", "--strength", strength]
+        assert lightning("sample", *words, "--out", place).status == 0
+        far.append(float(np.square(np.load(place)["image"] - x).mean()))
+    assert far[0] < far[1]
 
 
 def test_the_path_ends_with_the_sample(chain: RunDir):

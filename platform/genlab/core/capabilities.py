@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genlab.core.codebooks import Codebooks
 from genlab.core.condition import Condition
+from genlab.core.frozen import Frozen
 from genlab.core.random import RandomStreams
 from genlab.core.spec import DataSpec
 
@@ -124,6 +125,21 @@ class HasScaledLatents(Protocol):
 
     def from_scaled(self, z: Tensor) -> Tensor:
         """Data of scaled latents."""
+        ...
+
+
+@runtime_checkable
+class CanEnlarge(Protocol):
+    """Models data given low-resolution images of them, which it has another model for.
+
+    Attributes:
+        base: the model of the low-resolution images.
+    """
+
+    base: Frozen
+
+    def enlarging(self, low: Tensor, label: Tensor | None, rng: RandomStreams) -> Condition:
+        """What its part is conditioned on, to enlarge images (B, C, h, w) of classes (B,), by rng's noise."""
         ...
 
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_max_pool2d
+from torch.nn.functional import adaptive_max_pool2d, interpolate
 
-from genlab.core import HasScaledLatents, require
-from genlab.experiments.loading import Loaded
+from genlab.core import CanEnlarge, Condition, HasScaledLatents, RandomStreams, derive_seed, require
 from genlab.experiments.sampling_part import guided_part
 
 
@@ -17,10 +16,13 @@ class EditSpace:
     Args:
         part: the module that has the denoiser, its guidance and its solver.
         latents: the model whose scaled latents are edited; None where the data themselves are.
+        cascade: the model whose part enlarges low-resolution images, which its base edits before; None where the
+            denoiser sees none.
     """
 
     part: nn.Module
     latents: HasScaledLatents | None = None
+    cascade: CanEnlarge | None = None
 
     def enter(self, x: Tensor) -> Tensor:
         """What is edited in place of data x (B, ...)."""
@@ -40,33 +42,53 @@ class EditSpace:
             return mask
         shape, remedy = self.part.spec.shape, "use --from, or a first stage with a finer map of latents"
         require(len(shape) == 3, "inpaint", f"latents {shape}", "latents that are a map (C, h, w)", remedy)
-        on_grid = adaptive_max_pool2d(mask[None].float(), shape[1:])[0].bool()
+        on_grid = pooled(mask, shape)
         got, expected = f"one under all {shape[1]} x {shape[2]} places of the latents", "some that are kept"
         require(not bool(on_grid.all()), "mask", got, expected, remedy)
         return on_grid
 
+    @property
+    def base(self) -> nn.Module | None:
+        """The model that edits low-resolution images before, if any."""
+        return None if self.cascade is None else self.cascade.base.model
 
-def edit_space(loaded: Loaded) -> EditSpace | None:
-    """The space in which a model edits, or None: it has no denoiser, or one of another model's answers.
+    def lowered(self, x: Tensor) -> Tensor:
+        """The low-resolution images of x (B, C, H, W), as `TwoResolutions` makes them, but for their levels."""
+        return interpolate(x, size=self.base.spec.shape[1:], mode="bilinear", antialias=True)
 
-    The latter is a cascade's last model, which sees its low-resolution image alone and would need one of the edit.
-    """
-    model, part = loaded.model, guided_part(loaded.model)
+    def condition(self, low: Tensor | None, label: Tensor | None, rng: RandomStreams) -> Condition | None:
+        """The denoiser's, of low-resolution images, where it sees any, and classes; the same noise each time."""
+        if self.cascade is None:
+            return None if label is None else Condition(label=label)
+        ours = RandomStreams(derive_seed("enlarging", rng.seed), rng.indices, rng.device)
+        return self.cascade.enlarging(low, label, ours)
+
+
+def pooled(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Where of (1, h, w) any of a mask (1, H, W) is set."""
+    return adaptive_max_pool2d(mask[None].float(), shape[1:])[0].bool()
+
+
+def edit_space(model: nn.Module) -> EditSpace | None:
+    """The space in which a model edits, or None: it, or a model under it, has no denoiser."""
+    part = guided_part(model)
     if part is None or part is model:
         return part and EditSpace(part)
-    return EditSpace(part, model) if isinstance(model, HasScaledLatents) else None
+    if isinstance(model, HasScaledLatents):
+        return EditSpace(part, latents=model)
+    enlarges = isinstance(model, CanEnlarge) and edit_space(model.base.model) is not None
+    return EditSpace(part, cascade=model) if enlarges else None
 
 
-def check_editable(loaded: Loaded) -> EditSpace:
+def check_editable(model: nn.Module) -> EditSpace:
     """The space in which a model edits.
 
     Raises:
         UserError: it has none, naming the family.
     """
-    space = edit_space(loaded)
-    expected = "a diffusion model of the data or of their latents, for editing"
-    if guided_part(loaded.model) is not None:
-        expected += ", where this one's denoiser enlarges what another model drew"
-    remedy = "choose a checkpoint of Diffusion or LatentDiffusion"
-    require(space is not None, "ckpt", type(loaded.model).__name__, expected, remedy)
+    space, name = edit_space(model), type(model).__name__
+    if space is None and isinstance(model, CanEnlarge):
+        name += f" of a {type(model.base.model).__name__}"
+    expected, remedy = "a diffusion model of the data or of their latents", "choose another checkpoint"
+    require(space is not None, "ckpt", name, f"{expected}, or a cascade of these, for editing", remedy)
     return space

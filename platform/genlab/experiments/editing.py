@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from genlab.core import Condition, RandomStreams
+from genlab.core import RandomStreams
 from genlab.experiments.edit_space import check_editable
-from genlab.experiments.edits import Edit, check_edit, number_of, row_length, solver_of
+from genlab.experiments.edits import Edit, check_edit, lowered, number_of, row_length, solver_of
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import Request, num_classes
 from genlab.solvers.image_to_image import image_to_image
@@ -35,7 +35,8 @@ def draw_edited(loaded: Loaded, request: Request, edit: Edit) -> Iterator[dict[s
         labels = labels_for(loaded, request, edit, rows)
         rng = RandomStreams(request.seed, numbers.tolist(), loaded.model.device)
         with loaded.model.evaluating():
-            x = edited(loaded, edit, rows, shares, labels, rng).float().cpu()
+            label = None if labels is None else labels.to(loaded.model.device)
+            x = edited(loaded.model, edit, rows, shares, label, rng).float().cpu()
         batch = {loaded.spec.data: x.clamp(-1, 1) if loaded.spec.data == "image" else x}
         if edit.kind == "reconstruct":
             batch["original"] = edit.images[rows]
@@ -43,29 +44,36 @@ def draw_edited(loaded: Loaded, request: Request, edit: Edit) -> Iterator[dict[s
 
 
 def edited(
-    loaded: Loaded, edit: Edit, rows: Tensor, shares: Tensor, labels: Tensor | None, rng: RandomStreams
+    model: nn.Module, edit: Edit, rows: Tensor, shares: Tensor, label: Tensor | None, rng: RandomStreams
 ) -> Tensor:
     """One batch of results: of images `rows`, `shares` of the way to the others.
 
     Latents are edited in place of data that they stand for. What an image lacks is grey to the encoder then, and what
-    it has is put back where the decoder blurs it (blended latent diffusion, Avrahami et al. 2023).
+    it has is put back where the decoder blurs it (blended latent diffusion, Avrahami et al. 2023). A cascade's base
+    edits the images' low resolution, which its last model enlarges as it edits the images themselves.
     """
-    model, space = loaded.model, check_editable(loaded)
-    denoiser, guided = space.part.denoiser, space.part.guided()
-    x = edit.images[rows].to(model.device)
-    condition = None if labels is None else Condition(label=labels.to(model.device))
-    settings = {"solver": solver_of(loaded, edit), "condition": condition}
+    space, low = check_editable(model), None
+    if space.base is not None:
+        low = edited(space.base, lowered(space, edit), rows, shares, label, rng).clamp(-1, 1)
+    denoiser, guided, solver = space.part.denoiser, space.part.guided(), solver_of(space, edit)
+    x, condition = edit.images[rows].to(model.device), space.condition(low, label, rng)
+    settings = {"solver": solver, "condition": condition}
     if edit.kind == "inpaint":
         missing = edit.missing.to(model.device)
         z, known = space.enter(x.masked_fill(missing, 0)), ~space.missing(missing)
         z = inpaint(guided, z, known, resamples=edit.resamples, rng=rng, **settings)
         return torch.where(missing, space.leave(z), x)
-    z = space.enter(x)
     if edit.kind == "from":
-        return space.leave(image_to_image(guided, z, edit.strength, rng=rng, **settings))
-    noise = invert(denoiser, z, **settings)  # without guidance or clamping, which have no way back
+        return space.leave(image_to_image(guided, space.enter(x), edit.strength, rng=rng, **settings))
+
+    def noise_of(x: Tensor) -> Tensor:
+        own = None if low is None else space.lowered(x)
+        # Without guidance or clamping, which have no way back.
+        return invert(denoiser, space.enter(x), solver=solver, condition=space.condition(own, label, rng))
+
+    noise = noise_of(x)
     if edit.kind == "interpolate":
-        other = invert(denoiser, space.enter(edit.others[rows].to(model.device)), **settings)
+        other = noise_of(edit.others[rows].to(model.device))
         pairs = zip(noise.split(1), other.split(1), shares.tolist(), strict=True)
         noise = torch.cat([slerp(a, b, share) for a, b, share in pairs])
     return space.leave(generate(denoiser, noise, **settings))
@@ -84,6 +92,11 @@ def about_edit(loaded: Loaded, edit: Edit) -> dict[str, Any]:
     """How the images were edited, as primitives."""
     more = {"inpaint": {"resamples": edit.resamples}, "from": {"strength": edit.strength}}
     how = {"edit": edit.kind, "num_images": len(edit.images)}
-    if check_editable(loaded).latents is not None:
+    space = check_editable(loaded.model)
+    if space.latents is not None:
         how["space"] = "scaled latents"
-    return {**how, **more.get(edit.kind, {}), "sampler": solver_of(loaded, edit).protocol()}
+    how |= {**more.get(edit.kind, {}), "sampler": solver_of(space, edit).protocol()}
+    while space.base is not None:
+        edit, space = lowered(space, edit), check_editable(space.base)
+        how.setdefault("base_samplers", []).append(solver_of(space, edit).protocol())
+    return how

@@ -19,7 +19,7 @@ def editor_of(loaded: Loaded, kind: str) -> ModuleType:
     Raises:
         UserError: the model can do no such thing.
     """
-    denoises = edit_space(loaded) is not None
+    denoises = edit_space(loaded.model) is not None
     if latent_editing.edits(loaded, kind) and not (kind == "interpolate" and denoises):
         return latent_editing
     if kind in latent_editing.NEEDS and not (kind in BOTH and denoises):
@@ -27,5 +27,5 @@ def editor_of(loaded: Loaded, kind: str) -> ModuleType:
         other = " or a denoiser" if kind in BOTH else ""
         expected = f"a model that has {needs}{other}, for --{kind}"
         require(False, "ckpt", type(loaded.model).__name__, expected, "choose another checkpoint")
-    check_editable(loaded)
+    check_editable(loaded.model)
     return editing

@@ -1,12 +1,12 @@
 """What to do with which images, and whether a model can do it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from genlab.core import require
-from genlab.experiments.edit_space import check_editable
+from genlab.experiments.edit_space import EditSpace, check_editable, pooled
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import Request, check, num_classes
 from genlab.solvers import Ancestral, DormandPrince, GivenGrid, Solver
@@ -60,26 +60,51 @@ def check_edit(loaded: Loaded, edit: Edit, request: Request) -> None:
     Raises:
         UserError: a model without a denoiser, one that must be told classes and was not, a mask that leaves no latents.
     """
-    space = check_editable(loaded)
-    model, name = space.part, type(loaded.model).__name__
-    expected = "a model with a score, which noise that is coupled with the data does not leave"
-    remedy = "use --from, or train with IndependentCoupling"
-    require(edit.kind != "inpaint" or model.has_score, "inpaint", name, expected, remedy)
-    if edit.missing is not None:
-        space.missing(edit.missing)
-    model.check_solver(solver_of(loaded, edit))
-    if not num_classes(loaded):
-        return
+    check_model(loaded.model, edit)
     classes, labels = num_classes(loaded), edit.labels
+    if not classes:
+        return
     known = labels is None or (int(labels.min()) >= 0 and int(labels.max()) < classes)
     require(
         known, "label", None if labels is None else labels.unique().tolist(), f"0 to {classes - 1}", "relabel"
     )
-    dropout = model.label_dropout
-    drops = dropout.get("label", 0) if isinstance(dropout, dict) else dropout
-    told = request.label is not None or labels is not None or drops > 0
+    told = request.label is not None or labels is not None or not needs_label(loaded.model)
     expected = "a class: this model was trained with labels alone"
     require(told, "label", None, expected, "pass --label, or a file with `label`")
+
+
+def check_model(model: nn.Module, edit: Edit) -> None:
+    """Refuse a model that can't do this, or whose base can't.
+
+    Raises:
+        UserError: it has no denoiser, or no score, where one is needed; a mask that leaves no latents; another solver.
+    """
+    space = check_editable(model)
+    expected = "a model with a score, which noise that is coupled with the data does not leave"
+    remedy = "use --from, or train with IndependentCoupling"
+    name, scores = type(model).__name__, space.part.has_score
+    require(edit.kind != "inpaint" or scores, "inpaint", name, expected, remedy)
+    if edit.missing is not None:
+        space.missing(edit.missing)
+    space.part.check_solver(solver_of(space, edit))
+    if space.base is not None:
+        check_model(space.base, lowered(space, edit))
+
+
+def needs_label(model: nn.Module) -> bool:
+    """Whether it, or its base, was trained with labels and never without."""
+    space = check_editable(model)
+    dropout = space.part.label_dropout
+    drops = dropout.get("label", 0) if isinstance(dropout, dict) else dropout
+    needs = "label" in space.part.conditions and not drops > 0
+    return needs or (space.base is not None and needs_label(space.base))
+
+
+def lowered(space: EditSpace, edit: Edit) -> Edit:
+    """What the base of a cascade has to do, with low-resolution images."""
+    others = None if edit.others is None else space.lowered(edit.others)
+    missing = None if edit.missing is None else pooled(edit.missing, space.base.spec.shape)
+    return replace(edit, images=space.lowered(edit.images), others=others, missing=missing)
 
 
 def number_of(loaded: Loaded, edit: Edit, request: Request, asked: int | None) -> int:
@@ -102,13 +127,13 @@ def row_length(edit: Edit, num: int, loaded: Loaded) -> int | None:
     return num // len(edit.images) if edit.kind == "interpolate" else None
 
 
-def solver_of(loaded: Loaded, edit: Edit) -> Solver:
+def solver_of(space: EditSpace, edit: Edit) -> Solver:
     """RePaint's is DDPM's on the model's grid, SDEdit's the model's, the others' Dormand-Prince."""
+    part = space.part
     if edit.kind == "inpaint":
-        part, steps = check_editable(loaded).part, edit.steps or 100
+        steps = edit.steps or 100
         own = None if isinstance(part.solver.grid, GivenGrid) else part.solver.grid
         return Ancestral(steps, fine_grid(part.path, steps, own))
     if edit.kind != "from":
         return DormandPrince()
-    solver = check_editable(loaded).part.solver
-    return solver.with_steps(edit.steps) if edit.steps else solver
+    return part.solver.with_steps(edit.steps) if edit.steps else part.solver

@@ -43,6 +43,7 @@ CODING = (
     "denoise",
     "to_scaled",
     "from_scaled",
+    "enlarging",
 )
 MEASURES = ("kl_per_dimension", "rate")
 METHODS = (*STEPS, *SAMPLING, *CODING, *MEASURES)

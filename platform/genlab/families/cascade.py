@@ -121,10 +121,14 @@ class Cascade(OnePart):
         if low is None:
             asked = None if label is None else Condition(label=label)
             low = self.base.model.sample(num_samples, condition=asked, rng=rng)
-        s = torch.full((num_samples,), self.level, device=self.device)
-        noised = self._noised(low, s, ours.normal(low.shape[1:]))
+        return self.enlarging(low, label, ours), ours
+
+    def enlarging(self, low: Tensor, label: Tensor | None, rng: RandomStreams) -> Condition:
+        """The super-resolution model's condition: images (B, C, h, w), noised as far as `level`, and their classes."""
+        s = torch.full((len(low),), self.level, device=self.device)
+        noised = self._noised(low, s, rng.normal(low.shape[1:]))
         known = label if "label" in self.super_resolution.conditions else None
-        return Condition(label=known, image=noised, vector=s[:, None]), ours
+        return Condition(label=known, image=noised, vector=s[:, None])
 
     def sampling_protocol(self) -> dict[str, object]:
         """The super-resolution model's, the level, and the base's."""
