@@ -77,9 +77,14 @@ def histogram_bits(train: Tensor, held_out: Tensor, spec: ModalitySpec) -> float
 
     -(1/D) E[sum_d log2 (n_d(x_d) + 1) / (N + k)], from N training data of k levels (Laplace's rule).
     """
-    levels = spec.levels(train).flatten(1)
-    counts = torch.stack([(levels == level).sum(0) for level in range(spec.num_levels)])  # (k, D)
-    log_p = ((counts + 1).double() / (len(train) + spec.num_levels)).log()
+    entries = torch.arange(spec.num_values, device=train.device)
+    size = spec.num_levels * len(entries)
+    counts = torch.zeros(size, dtype=torch.int64, device=train.device)
+    for part in train.split(4096):  # numbers of levels take twice the memory of data
+        counts += torch.bincount(
+            (spec.levels(part).flatten(1) * len(entries) + entries).flatten(), minlength=size
+        )
+    log_p = ((counts.view(spec.num_levels, -1) + 1).double() / (len(train) + spec.num_levels)).log()
     held = spec.levels(held_out).flatten(1)
     return float(-log_p.gather(0, held).mean() / math.log(2))
 
