@@ -36,11 +36,12 @@ class CausalStep:
     def __call__(self, x: Tensor, cache: KeyValueCache, turns: Turns | None = None) -> Tensor:
         """(B, width) -> (B, width), perhaps written into x."""
         qkv = self.qkv(torch.layer_norm(x, *self.norm1)).view(self.heads)
+        query, key, value = qkv.unbind(1)
         if turns is not None:
-            qkv = torch.cat([rotate(qkv[:, :2], *turns), qkv[:, 2:]], dim=1)
-        keys, values = cache.append(self.number, qkv[:, 1:])
-        scores = torch.baddbmm(cache.mask, qkv[:, 0].reshape(self.query), keys, alpha=self.scale)
-        x = self.out.add_to(x, torch.bmm(scores.softmax(2), values).view(x.shape))
+            query, key = rotate(qkv[:, :2], *turns).unbind(1)
+        keys, values = cache.append(self.number, key, value)
+        scores = torch.baddbmm(cache.mask, query.reshape(self.query), keys.mT, alpha=self.scale)
+        x = self.out.add_to(x, torch.bmm(values, scores.softmax(2).mT).view(x.shape))
         if self.reading is not None:
             x += self.reading.attend_to(x[:, None], *cache.reads[self.number])[:, 0]
         return self.contract.add_to(x, self.expand.gelu(torch.layer_norm(x, *self.norm2)))
