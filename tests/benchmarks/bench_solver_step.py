@@ -52,7 +52,7 @@ def theirs(scheduler, x: Tensor, output: Tensor) -> None:
         x = scheduler.step(output, t, x).prev_sample
 
 
-def run(rounds: int = 30) -> list[Row]:
+def run(rounds: int = 150) -> list[Row]:
     """Medians of both sides."""
     rows = []
     for name, (solver, scheduler) in pairs().items():

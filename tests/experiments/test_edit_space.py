@@ -196,6 +196,8 @@ def test_a_cascades_base_edits_first_and_its_last_model_enlarges_that():
     assert (between.mean((1, 2, 3)).abs() > 0.35).all(), "a straight way leads through grey"
     about = about_edit(model, Edit("inpaint", x, missing=LOWER))
     assert [len(about["base_samplers"]), "space" in about] == [1, False]
+    assert about["sampler"]["guidance_scale"] == 1
+    assert "guidance_scale" not in about_edit(model, Edit("reconstruct", x))["sampler"], "no way back from it"
 
 
 def test_a_cascade_of_what_has_no_denoiser_is_refused():

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab.core import RandomStreams
-from genlab.experiments.edit_space import check_editable
+from genlab.experiments.edit_space import EditSpace, check_editable
 from genlab.experiments.edits import Edit, check_edit, lowered, number_of, row_length, solver_of
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import Request, num_classes
@@ -95,8 +95,14 @@ def about_edit(loaded: Loaded, edit: Edit) -> dict[str, Any]:
     space = check_editable(loaded.model)
     if space.latents is not None:
         how["space"] = "scaled latents"
-    how |= {**more.get(edit.kind, {}), "sampler": solver_of(space, edit).protocol()}
+    how |= {**more.get(edit.kind, {}), "sampler": sampler(space, edit)}
     while space.base is not None:
         edit, space = lowered(space, edit), check_editable(space.base)
-        how.setdefault("base_samplers", []).append(solver_of(space, edit).protocol())
+        how.setdefault("base_samplers", []).append(sampler(space, edit))
     return how
+
+
+def sampler(space: EditSpace, edit: Edit) -> dict[str, Any]:
+    """The solver, and the guidance, where there is any, as primitives."""
+    guided = edit.kind in ("inpaint", "from")  # the others find noise, and return, without
+    return solver_of(space, edit).protocol() | (space.part.guidance_protocol() if guided else {})

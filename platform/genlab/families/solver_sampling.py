@@ -99,12 +99,11 @@ class SolverSampling(GuidedModel):
     def sampling_protocol(self) -> dict[str, object]:
         """Solver, its steps, evaluations of networks, guidance and clamping."""
         nfe = network_evaluations(self.solver, self.guided())
-        how = {
-            **self.solver.protocol(),
-            "nfe": nfe,
-            "guidance_scale": self.guidance_scale,
-            "clamp": self.clamp,
-        }
+        return {**self.solver.protocol(), "nfe": nfe, **self.guidance_protocol()}
+
+    def guidance_protocol(self) -> dict[str, object]:
+        """Guidance and clamping, whatever the solver."""
+        how = {"guidance_scale": self.guidance_scale, "clamp": self.clamp}
         return how | ({"guidance": [g.protocol() for g in self.guidance]} if self.guidance else {})
 
     def _states(

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from genlab.core import Condition, invalid
@@ -72,7 +74,7 @@ class Denoiser:
 
     def at(self, x_t: Tensor, t: float, condition: Condition | None = None) -> Estimate:
         """Estimates at x_t (B, ...) and one t for all."""
-        pred, v = self.outputs(x_t, x_t.new_full(x_t.shape[:1], t), condition)
+        pred, v = self.outputs(x_t, _filled(t, len(x_t), x_t.dtype, x_t.device), condition)
         return self.prediction.estimate_at(self.path, pred, x_t, t, v)
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Condition | None = None) -> Estimate:
@@ -86,3 +88,10 @@ def at_time(denoiser: Denoises, x_t: Tensor, t: float, condition: Condition | No
     """Estimates at x_t (B, ...) and one t for all, without tensors of factors where the denoiser can do so."""
     at = getattr(denoiser, "at", None)
     return at(x_t, t, condition) if at else denoiser(x_t, x_t.new_full(x_t.shape[:1], t), condition)
+
+
+@lru_cache(maxsize=512)
+def _filled(t: float, num: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """t, (num,), made once for all walks along a grid; one that autograd takes, whoever asks first."""
+    with torch.inference_mode(False):
+        return torch.full((num,), t, dtype=dtype, device=device)

@@ -44,7 +44,9 @@ class LinearEstimate(Estimate):
     """
 
     def __init__(self, x_t: Tensor, pred: Tensor, of_x_0: Factors, of_eps: Factors, v: Tensor | None = None):
-        vars(self).update(x_t=x_t, pred=pred, of_x_0=of_x_0, of_eps=of_eps, v=v)  # frozen, as its base is
+        fields = self.__dict__  # frozen, as its base is
+        fields["x_t"], fields["pred"], fields["v"] = x_t, pred, v
+        fields["of_x_0"], fields["of_eps"] = of_x_0, of_eps
 
     @cached_property
     def x_0(self) -> Tensor:
