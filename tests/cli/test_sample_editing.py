@@ -82,6 +82,16 @@ def test_inversion_and_interpolation(runs, lightning, tmp_path):
     np.testing.assert_allclose(between[3:6], points[[1, 1, 1]], atol=5e-3)
 
 
+def test_a_way_between_classes_is_in_neither(runs, lightning, tmp_path, images):
+    same = np.load(images)
+    np.savez(tmp_path / "other.npz", image=same["image"][::-1], label=same["label"][::-1])
+    for other, labels in ((images, [3, 3, 1, 1, 4, 4]), (tmp_path / "other.npz", None)):
+        words = ["--ckpt", runs["diffusion"], "--interpolate", images, other, "--num", 2]
+        assert lightning("sample", *words, "--out", tmp_path / "out.npz").status == 0
+        found = np.load(tmp_path / "out.npz")
+        assert (found["label"].tolist() if "label" in found else None) == labels
+
+
 def test_a_picture_goes_in_and_a_grid_comes_out_in_the_run(runs, lightning, tmp_path):
     out = tmp_path / "pictures"
     assert lightning("sample", "--ckpt", runs["diffusion"], "--num", 2, "--out", out).status == 0
@@ -155,7 +165,9 @@ def test_mistakes_get_one_line(runs, lightning, tmp_path, images, monkeypatch, w
 def test_models_without_a_denoiser_do_not_edit(runs, lightning, images):
     for words in (["--from", images], ["--inpaint", "nowhere.npz", "--mask", "lower"]):
         done = lightning("sample", "--ckpt", runs["vae"], *words)
-        line = "error: ckpt: got 'VAE', expected a diffusion model of the data or of their latents, for editing; choose"
+        line = (
+            "error: ckpt: got 'VAE', expected a diffusion model of the data or of their latents, or a cascade"
+        )
         assert done.error.startswith(line)
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
 from genlab.core import Condition, DataSpec, Frozen, HasScaledLatents, ModalitySpec, UserError
-from genlab.experiments.edit_space import edit_space
+from genlab.experiments.edit_space import edit_space, narrowing
 from genlab.experiments.editing import about_edit, draw_edited
 from genlab.experiments.editors import editor_of
 from genlab.experiments.edits import Edit
@@ -198,6 +198,24 @@ def test_a_cascades_base_edits_first_and_its_last_model_enlarges_that():
     assert [len(about["base_samplers"]), "space" in about] == [1, False]
     assert about["sampler"]["guidance_scale"] == 1
     assert "guidance_scale" not in about_edit(model, Edit("reconstruct", x))["sampler"], "no way back from it"
+
+
+def test_low_resolution_images_are_made_as_the_data_are_and_of_what_is_known_alone():
+    low = torch.randn(3, 1, 8, 8, dtype=torch.float64)
+    large = interpolate(low, size=32, mode="bilinear", antialias=True)
+    small = interpolate(large, size=8, mode="bilinear", antialias=True)
+    for enlarged, wanted in ((True, low), (False, small)):
+        rows = narrowing(8, 32, enlarged)
+        torch.testing.assert_close(rows @ large @ rows.T, wanted)
+    space, x = edit_space(cascade().model), torch.randn(2, 1, 8, 8)
+    assert not space.enlarged
+    other = x.where(~LOWER, torch.tensor(0.9))
+    (mine, missing), (theirs, _) = (space.lowered(image, LOWER) for image in (x, other))
+    assert missing[0].all(1).tolist() == [False, False, True, True]
+    assert torch.equal(mine[:, :, :2], theirs[:, :, :2]), "what is missing would show through"
+    torch.testing.assert_close(
+        space.lowered(torch.ones(1, 1, 8, 8), LOWER)[0][:, :, :2], torch.ones(1, 1, 2, 4)
+    )
 
 
 def test_a_cascade_of_what_has_no_denoiser_is_refused():

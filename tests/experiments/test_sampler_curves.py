@@ -62,6 +62,9 @@ def test_a_curve_is_over_the_guidance_that_an_interval_limits():
     part = SimpleNamespace(guidance=[IntervalGuidance(inner, 0.1, 1.0)])
     assert swept(part) == ("weaker", inner, "scale")
     assert swept(SimpleNamespace(guidance=[]))[0] == "classifier-free"
+    limited = ClassifierFreeGuidance(3.0)
+    part = SimpleNamespace(guidance=[IntervalGuidance(limited, 0.1, 1.0)])
+    assert swept(part) == ("classifier-free", limited, "scale")
 
 
 def test_solvers(run_dir: Path, lightning: Any):

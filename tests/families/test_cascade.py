@@ -12,7 +12,7 @@ import torch
 
 import genlab
 from genlab.cli.main import run
-from genlab.core import Condition, DataSpec, Frozen, RandomStreams
+from genlab.core import Condition, DataSpec, Frozen, RandomStreams, UserError
 from genlab.data import Digits, TwoResolutions
 from genlab.experiments.checkpoint_io import read_checkpoint
 from genlab.experiments.run_dir import RunDir
@@ -163,7 +163,18 @@ def test_a_cascade_is_the_base_of_another(chain: RunDir):
     with_two = Cascade(data.spec, Frozen(model=genlab.load(chain.root)), tiny_diffusion, level=0.0)
     x = with_two.sample(3, condition=Condition(label=torch.tensor([1, 2, 3])), rng=RandomStreams(0, 3))
     assert x.shape == (3, 1, 32, 32)
-    assert "base_base_nfe" in with_two.sampling_protocol()
+    about = with_two.sampling_protocol()
+    assert about["nfe"] == 1 + about["base_nfe"]
+    assert about["base_nfe"] > about["base_base_nfe"] > 0, "evaluations of all that is below"
+
+
+def test_what_needs_a_class_is_not_put_upon_a_base_without():
+    data = TwoResolutions(Digits(), size=16, low_resolution=8)
+    net = partial(UNet, channels=8, multipliers=(1, 1), num_blocks=1, attention=())
+    base = Frozen(model=Diffusion(Digits().spec, partial(net, conditional=False)))
+    with pytest.raises(UserError, match="super_resolution: got 'one that needs label'"):
+        Cascade(data.spec, base, partial(Diffusion, network=net, label_dropout=0.0))
+    Cascade(data.spec, base, partial(Diffusion, network=net, label_dropout={"label": 0.1}))
 
 
 def tiny_diffusion(spec: DataSpec) -> Diffusion:

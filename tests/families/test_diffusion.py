@@ -203,6 +203,17 @@ def test_refuses_guidance_without_labels():
         Diffusion(unlabelled, SMALL, guidance_scale=2.0)
 
 
+def test_data_are_dealt_out_within_classes_only_where_the_network_sees_classes():
+    batch = {"image": torch.randn(8, 1, 8, 8), "label": torch.arange(8) % 2}
+    for conditional in (True, False):
+        seen = []
+        network = partial(SMALL, conditional=conditional)
+        model = Diffusion(DIGITS, network, objective=Denoising(coupling=OptimalCoupling()))
+        model.objective.forward = lambda denoiser, x_0, condition: (seen.append(condition), (x_0, {}))[1]  # noqa: B023
+        model.losses("train", batch)
+        assert [c is not None for c in seen] == [conditional]
+
+
 def test_an_unconditional_network_makes_an_unconditional_model():
     model = Diffusion(DIGITS, partial(SMALL, conditional=False), solver=Euler(2))
     assert not model.conditional

@@ -158,6 +158,22 @@ def test_a_classifier_does_not_guide_where_no_class_is_asked_for():
     torch.testing.assert_close(guided(x_t, t, Condition(vector=torch.zeros(15, 2))).eps, exact(x_t, t).eps)
 
 
+def test_a_classifier_takes_the_place_of_the_label_alone():
+    path, seen = LinearPath(), []
+    exact, (x_t, t) = ExactDenoiser(MIXTURE, path), asked(path)
+
+    def told(x, at, condition):
+        seen.append(condition)
+        return exact(x, at)
+
+    told.path = path
+    ClassifierGuidance(ExactClassifier(path), 3.0)(told)(
+        x_t, t, Condition(label=LABELS.label, vector=torch.zeros(15, 2))
+    )
+    assert not seen[0].kept("label").any()
+    assert seen[0].kept("vector").all()
+
+
 @pytest.mark.parametrize("conditional", [False, True])
 def test_outside_its_interval_a_classifier_leaves_the_model_that_it_guides_inside(conditional):
     path = LinearPath()

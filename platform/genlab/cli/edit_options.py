@@ -58,6 +58,8 @@ def read_edit(args: argparse.Namespace, loaded):
     Raises:
         UserError: two edits at once, an option of another one, a model that edits nothing, or files that don't fit it.
     """
+    import torch
+
     from genlab.core import require
     from genlab.experiments.edit_inputs import images_of, read_mask
     from genlab.experiments.editors import editor_of
@@ -69,7 +71,11 @@ def read_edit(args: argparse.Namespace, loaded):
     editor_of(loaded, kind)
     first, *second = args.interpolate if kind == "interpolate" else [edits_of(args)[kind]]
     x, labels = images_of(kind, first, loaded)
-    more = {"others": images_of(kind, second[0], loaded)[0]} if second else {}
+    more = {}
+    if second:
+        more["others"], theirs = images_of(kind, second[0], loaded)
+        alike = labels is not None and theirs is not None and torch.equal(labels, theirs)
+        labels = labels if alike else None  # a way between classes is in neither
     if kind == "inpaint":
         remedy = "pass --mask lower, or a picture that is white there"
         require(args.mask is not None, "mask", None, "what --inpaint fills in", remedy)

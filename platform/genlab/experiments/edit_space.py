@@ -1,7 +1,9 @@
 """Where a model's denoiser works, which is where images are edited: the data themselves, or scaled latents of them."""
 
 from dataclasses import dataclass
+from functools import cache
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, interpolate
 
@@ -52,16 +54,56 @@ class EditSpace:
         """The model that edits low-resolution images before, if any."""
         return None if self.cascade is None else self.cascade.base.model
 
-    def lowered(self, x: Tensor) -> Tensor:
-        """The low-resolution images of x (B, C, H, W), as `TwoResolutions` makes them, but for their levels."""
-        return interpolate(x, size=self.base.spec.shape[1:], mode="bilinear", antialias=True)
+    def lowered(self, x: Tensor, missing: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Low-resolution images of x (B, C, H, W), of what is known of it, and where they are missing, (1, h, w) bool.
+
+        A value is missing where half of its weight or more lies on missing pixels (1, H, W).
+        """
+        known = x.new_ones(1, *x.shape[2:]) if missing is None else (~missing).to(x)
+        rows, columns = (
+            narrowing(low, high, self.enlarged) for low, high in zip(self.low, x.shape[2:], strict=True)
+        )
+        rows, columns = rows.to(x), columns.to(x)
+        there = rows @ known @ columns.T
+        gone = there <= 0.5
+        low = rows @ (x * known) @ columns.T / there.masked_fill(gone, 1)
+        return low, None if missing is None else gone
+
+    @property
+    def low(self) -> tuple[int, int]:
+        """Height and width of low-resolution images."""
+        return self.base.spec.shape[1:]
+
+    @property
+    def enlarged(self) -> bool:
+        """Whether images are low-resolution ones, of the data's own levels, enlarged, rather than these reduced."""
+        spec = self.cascade.spec
+        return spec["low_resolution"].num_levels != spec[spec.data].num_levels
 
     def condition(self, low: Tensor | None, label: Tensor | None, rng: RandomStreams) -> Condition | None:
         """The denoiser's, of low-resolution images, where it sees any, and classes; the same noise each time."""
         if self.cascade is None:
             return None if label is None else Condition(label=label)
-        ours = RandomStreams(derive_seed("enlarging", rng.seed), rng.indices, rng.device)
-        return self.cascade.enlarging(low, label, ours)
+        return self.cascade.enlarging(low, label, self.streams("enlarging", rng))
+
+    def streams(self, purpose: str, rng: RandomStreams) -> RandomStreams:
+        """Streams of the same samples apart from rng's, and from those at other resolutions."""
+        seed = derive_seed(purpose, rng.seed, str(self.part.spec.shape))
+        return RandomStreams(seed, rng.indices, rng.device)
+
+
+@cache
+def narrowing(low: int, high: int, enlarged: bool) -> Tensor:
+    """What takes `high` values to `low`, (low, high): as `TwoResolutions` reduces them, or back from its enlarging.
+
+    >>> narrowing(2, 4, enlarged=False).sum(1)
+    tensor([1., 1.], dtype=torch.float64)
+    """
+    start, end = (low, high) if enlarged else (high, low)
+    with torch.inference_mode(False):
+        lines = torch.eye(start, dtype=torch.float64)[None, None]
+        weights = interpolate(lines, size=(start, end), mode="bilinear", antialias=True)[0, 0].T
+        return torch.linalg.pinv(weights) if enlarged else weights
 
 
 def pooled(mask: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -10,7 +10,7 @@ from genlab.core import RandomStreams
 from genlab.experiments.edit_space import EditSpace, check_editable
 from genlab.experiments.edits import Edit, check_edit, lowered, number_of, row_length, solver_of
 from genlab.experiments.loading import Loaded
-from genlab.experiments.sampling import Request, num_classes
+from genlab.experiments.sampling import Request, num_classes, require_samples
 from genlab.solvers.image_to_image import image_to_image
 from genlab.solvers.inpainting import inpaint
 from genlab.solvers.inversion import generate, invert, slerp
@@ -37,6 +37,7 @@ def draw_edited(loaded: Loaded, request: Request, edit: Edit) -> Iterator[dict[s
         with loaded.model.evaluating():
             label = None if labels is None else labels.to(loaded.model.device)
             x = edited(loaded.model, edit, rows, shares, label, rng).float().cpu()
+        require_samples(x, range(start, start + len(x)))
         batch = {loaded.spec.data: x.clamp(-1, 1) if loaded.spec.data == "image" else x}
         if edit.kind == "reconstruct":
             batch["original"] = edit.images[rows]
@@ -54,7 +55,8 @@ def edited(
     """
     space, low = check_editable(model), None
     if space.base is not None:
-        low = edited(space.base, lowered(space, edit), rows, shares, label, rng).clamp(-1, 1)
+        ours = space.streams("base", rng)
+        low = edited(space.base, lowered(space, edit), rows, shares, label, ours).clamp(-1, 1)
     denoiser, guided, solver = space.part.denoiser, space.part.guided(), solver_of(space, edit)
     x, condition = edit.images[rows].to(model.device), space.condition(low, label, rng)
     settings = {"solver": solver, "condition": condition}
@@ -67,7 +69,7 @@ def edited(
         return space.leave(image_to_image(guided, space.enter(x), edit.strength, rng=rng, **settings))
 
     def noise_of(x: Tensor) -> Tensor:
-        own = None if low is None else space.lowered(x)
+        own = None if low is None else space.lowered(x)[0]
         # Without guidance or clamping, which have no way back.
         return invert(denoiser, space.enter(x), solver=solver, condition=space.condition(own, label, rng))
 

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from genlab.core import require
-from genlab.experiments.edit_space import EditSpace, check_editable, pooled
+from genlab.experiments.edit_space import EditSpace, check_editable
 from genlab.experiments.loading import Loaded
 from genlab.experiments.sampling import Request, check, num_classes
 from genlab.solvers import Ancestral, DormandPrince, GivenGrid, Solver
@@ -102,9 +102,9 @@ def needs_label(model: nn.Module) -> bool:
 
 def lowered(space: EditSpace, edit: Edit) -> Edit:
     """What the base of a cascade has to do, with low-resolution images."""
-    others = None if edit.others is None else space.lowered(edit.others)
-    missing = None if edit.missing is None else pooled(edit.missing, space.base.spec.shape)
-    return replace(edit, images=space.lowered(edit.images), others=others, missing=missing)
+    images, missing = space.lowered(edit.images, edit.missing)
+    others = None if edit.others is None else space.lowered(edit.others)[0]
+    return replace(edit, images=images, others=others, missing=missing)
 
 
 def number_of(loaded: Loaded, edit: Edit, request: Request, asked: int | None) -> int:

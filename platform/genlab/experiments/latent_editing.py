@@ -17,7 +17,7 @@ from genlab.core import (
 )
 from genlab.experiments.edits import Edit
 from genlab.experiments.loading import Loaded
-from genlab.experiments.sampling import Request
+from genlab.experiments.sampling import Request, require_samples
 from genlab.solvers.latent_axes import encoded, latent_axes
 from genlab.solvers.latent_walks import interpolation, traversal, walks_on_sphere
 
@@ -84,6 +84,7 @@ def draw_edited(loaded: Loaded, request: Request, edit: Edit) -> Iterator[dict[s
             else:
                 x = loaded.model.decode(z[numbers])
         x = x.float().cpu()
+        require_samples(x, range(start, start + len(x)))
         yield {data: x.clamp(-1, 1) if data == "image" else x, **original}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from genlab.core import RandomStreams
+from genlab.core import RandomStreams, require
 from genlab.experiments.evaluation import FLOOR_SPLIT, Results, protocol
 from genlab.experiments.evaluation_baselines import floor_scores
 from genlab.experiments.evaluation_plan import Request, check_family, choose_counts, choose_metrics
@@ -20,7 +20,13 @@ from genlab.metrics.reference import default_extractor, gather_data
 from genlab.metrics.sample_set import SampleSet
 from genlab.metrics.scene import NEAREST_TRAIN, Scene
 from genlab.metrics.scores import METRICS, compute
-from genlab.solvers import Autoguidance, ClassifierGuidance, IntervalGuidance, solver_of
+from genlab.solvers import (
+    Autoguidance,
+    ClassifierFreeGuidance,
+    ClassifierGuidance,
+    IntervalGuidance,
+    solver_of,
+)
 
 USUAL = ("fid", "c2st", "agreement", "judge", "swd")  # those of them that the model and the data allow
 DRAWS = 5  # where a whole evaluation would have more
@@ -67,7 +73,8 @@ def guidance_curve(
     Raises:
         UserError: a family without guidance, or a model that can't be guided.
     """
-    part = sampling_part(loaded)
+    part, expected = sampling_part(loaded), "non-negative numbers"
+    require(min(scales) >= 0, "guidance_scales", list(scales), expected, "1 is without guidance")
     title, owner, name = swept(part)
     for scale in scales:
         with setting(owner, **{name: scale}):
@@ -89,7 +96,12 @@ def swept(part: nn.Module) -> tuple[str, Any, str]:
     """
     inner = (g.guidance if isinstance(g, IntervalGuidance) else g for g in part.guidance)
     last = {type(guidance): guidance for guidance in inner}
-    for title, kind in (("classifier", ClassifierGuidance), ("weaker", Autoguidance)):
+    kinds = {
+        "classifier": ClassifierGuidance,
+        "weaker": Autoguidance,
+        "classifier-free": ClassifierFreeGuidance,
+    }
+    for title, kind in kinds.items():
         if kind in last:
             return title, last[kind], "scale"
     return "classifier-free", part, "guidance_scale"

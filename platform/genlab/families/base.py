@@ -48,6 +48,11 @@ class GenerativeModel(pl.LightningModule):
         return ("label",) if self.spec.num_classes > 0 else ()
 
     @property
+    def learned_conditions(self) -> tuple[str, ...]:
+        """Those that training sees."""
+        return self.conditions
+
+    @property
     def conditional(self) -> bool:
         """Whether samples can be asked for by class."""
         return "label" in self.conditions
@@ -114,8 +119,9 @@ class GenerativeModel(pl.LightningModule):
         return batch[self.spec.data]
 
     def condition_of(self, batch: dict[str, Tensor]) -> Condition | None:
-        """The batch's conditions: those of its modalities that are kinds of condition; None without any."""
-        names = {**MODALITIES, "token_mask": "token_mask"}
+        """The batch's conditions: those of its modalities that the model learns from as such; None without any."""
+        names = {kind: name for kind, name in MODALITIES.items() if kind in self.learned_conditions}
+        names |= {"token_mask": "token_mask"} if "tokens" in names else {}
         there = {kind: name for kind, name in names.items() if name in batch and name != self.spec.data}
         return Condition(**{kind: batch[name] for kind, name in there.items()}) if there else None
 

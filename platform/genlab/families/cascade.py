@@ -21,6 +21,7 @@ from genlab.core import (
 )
 from genlab.families.one_part import OnePart
 from genlab.families.parts import PartFactory, check_part
+from genlab.families.requests import droppable
 from genlab.probability import GaussianPath, LinearPath
 
 
@@ -78,6 +79,8 @@ class Cascade(OnePart):
             takes, expected = self.super_resolution.conditions, f"one that takes {kind}"
             require(kind in takes, "super_resolution", takes, expected, "choose another network")
         more = set(self.super_resolution.needed_conditions) - {"image", "vector"}
+        lost = droppable(takes, self.super_resolution.label_dropout)
+        more |= set() if base.model.conditional or "label" in lost else {"label"} & set(takes)
         expected, remedy = "one that needs image and vector alone", "set its label_dropout above 0"
         require(not more, "super_resolution", f"one that needs {', '.join(sorted(more))}", expected, remedy)
 
@@ -115,7 +118,8 @@ class Cascade(OnePart):
         self.check_request(num_samples, condition, rng)
         condition = (condition or Condition()).to(self.device)
         label, low = condition.label, condition.image
-        ours = RandomStreams(derive_seed("cascade", rng.seed), rng.indices, self.device)
+        # By its shape as well: the base may be a cascade.
+        ours = RandomStreams(derive_seed("cascade", rng.seed, str(self.spec.shape)), rng.indices, self.device)
         if label is None and self.conditional:
             label = ours.integers(self.spec.num_classes)
         if low is None:
@@ -131,9 +135,11 @@ class Cascade(OnePart):
         return Condition(label=known, image=noised, vector=s[:, None])
 
     def sampling_protocol(self) -> dict[str, object]:
-        """The super-resolution model's, the level, and the base's."""
+        """The super-resolution model's, the level, and the base's; evaluations of both, where they are known."""
         base = {f"base_{name}": value for name, value in self.base.model.sampling_protocol().items()}
-        return {**self.super_resolution.sampling_protocol(), "level": self.level, **base}
+        ours = self.super_resolution.sampling_protocol()
+        counts = ours.get("nfe"), base.get("base_nfe")
+        return {**ours, "nfe": None if None in counts else sum(counts), "level": self.level, **base}
 
     def _noised(self, low: Tensor, s: Tensor, eps: Tensor) -> Tensor:
         s = expand_like(s, low)

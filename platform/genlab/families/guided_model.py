@@ -65,22 +65,23 @@ class GuidedModel(GenerativeModel):
     def conditions(self) -> tuple[str, ...]:
         """Kinds of condition that samples can be asked for by: what the network takes, and guidance."""
         return tuple(
-            dict.fromkeys([*self._own_conditions, *(k for g in self.guidance for k in g.conditions)])
+            dict.fromkeys([*self.learned_conditions, *(k for g in self.guidance for k in g.conditions)])
         )
 
     @property
-    def _own_conditions(self) -> tuple[str, ...]:
+    def learned_conditions(self) -> tuple[str, ...]:
+        """What the network takes: guidance has its own."""
         return getattr(self.network, "conditions", super().conditions)
 
     @property
     def needed_conditions(self) -> tuple[str, ...]:
         """As for all, of the network's: guidance does without those that are its own."""
-        return tuple(kind for kind in super().needed_conditions if kind in self._own_conditions)
+        return tuple(kind for kind in super().needed_conditions if kind in self.learned_conditions)
 
     @property
     def guidable(self) -> Guidable:
         """What a guidance asks of the denoiser, before any other guidance."""
-        kinds = tuple(self._own_conditions)
+        kinds = tuple(self.learned_conditions)
         return Guidable(self.path, droppable(kinds, self.label_dropout), self.has_score, self.spec, kinds)
 
     def guided(self, scale: float | None = None) -> Denoises:

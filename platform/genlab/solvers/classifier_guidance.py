@@ -70,7 +70,9 @@ class ClassifierGuidance(Guidance):
         return replace(estimate, x_0=x_0, eps=estimate.eps - sigma * gradient)
 
     def unguided(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
-        return denoiser(x_t, t, condition if self.conditional else None)
+        if condition is not None and not self.conditional:
+            condition = condition.null("label")
+        return denoiser(x_t, t, condition)
 
     def gradient(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """grad log p(y | x_t) with respect to x_t, (B, ...), also where gradients are off."""
