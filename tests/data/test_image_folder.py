@@ -50,6 +50,7 @@ def test_classes_splits_and_content(folder, in_memory):
         label = torch.cat([batch["label"] for batch in data.batches(split)])
         assert label.tolist() == [int(i >= 30) for i in found[split]]
     assert 2 <= sum(i < 30 for i in found["val"]) <= 4
+    assert 2 <= sum(i < 30 for i in found["train"][:12]) <= 10, "the first so many are of all classes"
     again = ImageFolder(
         [str(folder / "cat"), str(folder / "dog" / "*.*")], size=8, labels=True, num_workers=0
     )

@@ -79,6 +79,13 @@ def test_guidance_of_fine_levels_keeps_their_coarser_tokens():
     assert not torch.equal(plain, guided)
 
 
+def test_fine_levels_never_lose_their_coarser_tokens():
+    with pytest.raises(
+        UserError, match=r"fine.label_dropout: got 0.1, expected one that never loses the coarser"
+    ):
+        make(fine=partial(Autoregressive, network=NETWORK))
+
+
 @pytest.mark.parametrize("coarse", [0.0, 0.1])
 def test_without_lost_labels_all_levels_get_the_same_classes(coarse):
     """Also where the fine one alone never loses them."""

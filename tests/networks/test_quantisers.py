@@ -179,6 +179,25 @@ def test_resuming_goes_on_as_if_nothing_had_happened():
         assert torch.equal(value, again.state_dict()[name]), name
 
 
+def test_two_levels_are_divided_at_zero_and_learn_there():
+    z = torch.tensor([-0.5, 0.5]).view(1, 1, 2).requires_grad_()
+    answer = FiniteScalar([2])(z)
+    assert answer.indices.tolist() == [[0, 1]]
+    answer.z_q.sum().backward()
+    assert (z.grad > 0.3).all()
+
+
+def test_residuals_are_taken_in_full_precision():
+    torch.manual_seed(0)
+    quantiser = ResidualQuantiser([VectorQuantiser(4, 8) for _ in range(4)])
+    for _ in range(3):
+        quantiser(torch.randn(1, 4, 400))
+    z = torch.randn(1, 4, 4000).bfloat16()
+    answer = quantiser.eval()(z)
+    assert answer.z_q.dtype == torch.bfloat16
+    assert torch.equal(answer.indices, quantiser.encode(z))
+
+
 def test_levels_of_another_order_are_refused_where_weights_are_loaded():
     trained, other = FiniteScalar([8, 5]), torch.nn.Sequential(FiniteScalar([5, 8]))
     state = {f"0.{name}": value for name, value in trained.state_dict().items()}

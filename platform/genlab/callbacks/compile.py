@@ -14,7 +14,8 @@ class Compile(Callback):
     """Compiles each network of a family (its submodules with weights) in place, when training starts.
 
     The names of weights stay as they are, so that checkpoints are the same with and without it. Where an objective
-    differentiates a network twice (score matching by the divergence), which compiled code can't, none is compiled.
+    differentiates a network twice (score matching by the divergence, a penalty of gradients), which compiled code
+    can't, none is compiled.
 
     Args:
         mode: of torch.compile: "default", "reduce-overhead" (CUDA graphs), "max-autotune".
@@ -27,7 +28,8 @@ class Compile(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
-        twice = [type(m).__name__ for m in pl_module.modules() if getattr(m, "differentiates_twice", False)]
+        parts = [part for module in pl_module.modules() for part in (module, *vars(module).values())]
+        twice = [type(part).__name__ for part in parts if getattr(part, "differentiates_twice", False)]
         if twice:
             rank_zero_warn(f"{twice[0]} differentiates its network twice: it is not compiled")
             return

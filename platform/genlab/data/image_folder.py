@@ -10,7 +10,7 @@ from genlab.data.base import Device, GenerativeDataModule, Split
 from genlab.data.image_files import ImageFiles
 from genlab.data.in_memory import InMemory
 from genlab.data.source import Source
-from genlab.data.splitting import stratified_split
+from genlab.data.splitting import shuffled, stratified_split
 from genlab.data.streamed import OnBroken, Streamed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -20,8 +20,9 @@ IN_MEMORY_BYTES = 2**28
 class ImageFolder(GenerativeDataModule):
     """Images of one's own: image (channels, size, size) in 256 levels, label where folders are classes.
 
-    Files are taken in the order of their paths and dealt into train, val and test by `shares`, stratified by
-    class: the same files give the same splits. Each is cropped about its centre to a square and resized.
+    Files are dealt into train, val and test by `shares`, stratified by class, and lie there in an order drawn once, so
+    that the first so many are of all classes: the same files give the same splits. Each is cropped about its centre to
+    a square and resized.
 
     Args:
         paths: a folder, searched with all below it, or globs ("photos/**/*.jpg"), or a list of these.
@@ -70,7 +71,8 @@ class ImageFolder(GenerativeDataModule):
         super().__init__(DataSpec(folder_name(paths), modalities), batch_size, limit, flip, device)
         self.labels = np.array([names.index(folder) for folder in folders]) if labels else None
         classes = np.zeros(len(self.files)) if self.labels is None else self.labels
-        self.splits = stratified_split(classes, dict(zip(("train", "val", "test"), shares, strict=True)))
+        splits = stratified_split(classes, dict(zip(("train", "val", "test"), shares, strict=True)))
+        self.splits = {split: shuffled(index) for split, index in splits.items()}
         for split, index in self.splits.items():
             require(len(index), "paths", f"{len(self.files)} images", f"some for {split}", "give more images")
         self.on_broken, self.in_memory, self.num_workers = on_broken, in_memory, num_workers

@@ -29,6 +29,15 @@ def stratified_split(labels: np.ndarray, shares: dict[str, int], seed: int = 0) 
     return {name: np.sort(row[dealt == name]) for name in shares}
 
 
+def shuffled(index: np.ndarray, seed: int = 1) -> np.ndarray:
+    """Numbers in an order drawn once, equal on every machine.
+
+    >>> shuffled(np.arange(4)).tolist()
+    [3, 2, 0, 1]
+    """
+    return index[np.argsort(np.random.Philox(key=seed).random_raw(len(index)), kind="stable")]
+
+
 def digits_split() -> dict[str, np.ndarray]:
     """The digits' 60/20/20 split, as it stands in data/splits/."""
     from sklearn.datasets import load_digits

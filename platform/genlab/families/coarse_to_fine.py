@@ -20,7 +20,7 @@ from genlab.core import (
 )
 from genlab.families.base import GenerativeModel, OptimizerFactory
 from genlab.families.parts import PartFactory, averaged_part, check_part, check_untrained
-from genlab.families.requests import dropout_of
+from genlab.families.requests import dropout_of, droppable
 from genlab.families.schedules import Schedule
 
 
@@ -67,7 +67,9 @@ class CoarseToFine(GenerativeModel):
                 "use a TokenTransformer with conditional: true",
             )
             require(reads, "fine", f"conditions {level.conditions}", expected, remedy)
-
+            loses = m > 0 and "tokens" in droppable(level.conditions, level.label_dropout)
+            expected, remedy = "one that never loses the coarser tokens", "use for example {label: 0.1}"
+            require(not loses, "fine.label_dropout", level.label_dropout, expected, remedy)
             check_untrained("fine" if m else "coarse", level)
 
     def _spec(self, level: int) -> DataSpec:

@@ -91,6 +91,11 @@ class AdversarialObjective:
     regularisers: Sequence[CriticRegulariser] = ()
     augmentation: Augmentation | None = None
 
+    @property
+    def differentiates_twice(self) -> bool:
+        """Whether the critic's loss holds a derivative of the critic."""
+        return any(regulariser.differentiates_twice for regulariser in self.regularisers)
+
     def critic(
         self, critic: Callable, real: Tensor, fake: Tensor, condition: Condition | None = None, step: int = 0
     ) -> tuple[Tensor, Terms]:

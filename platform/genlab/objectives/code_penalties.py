@@ -111,6 +111,8 @@ class Contractive:
     Source: Rifai et al. 2011, "Contractive auto-encoders", eq. 6-7.
     """
 
+    differentiates_twice = True
+
     def __init__(self, weight: float = 0.1, num_probes: int | None = None):
         check_weight(weight)
         known = num_probes is None or num_probes >= 1

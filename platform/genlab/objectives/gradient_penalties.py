@@ -17,6 +17,7 @@ class CriticRegulariser(ABC):
 
     name: str
     interval: int
+    differentiates_twice = True
 
     @abstractmethod
     def __call__(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:

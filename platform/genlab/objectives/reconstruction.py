@@ -25,6 +25,11 @@ class Reconstruction:
     def __init__(self, corruption: Corruption | None = None, penalties: Sequence[CodePenalty] = ()):
         self.corruption, self.penalties = corruption, list(penalties)
 
+    @property
+    def differentiates_twice(self) -> bool:
+        """Whether the loss holds a derivative of the encoder."""
+        return any(getattr(penalty, "differentiates_twice", False) for penalty in self.penalties)
+
     def check(self, activation: Callable[[Tensor], Tensor], latent_dim: int) -> None:
         """Refuse an activation whose codes a penalty can't be computed of.
 

@@ -17,7 +17,8 @@ class FiniteScalar(Quantiser):
 
     y_d = tanh(z_d + s_d) (L_d - 1)(1 + eps) / 2 - o_d,  z_q,d = round(y_d) / floor(L_d / 2)
 
-    with o_d = 1/2 for an even number of levels, else 0, and s_d such that y_d(0) = 0. The gradient of rounding is
+    with o_d = 1/2 for an even number of levels, else 0, and s_d such that y_d(0) = 0, but s_d = 0 for two levels,
+    whose channel would begin on the upper one, without a gradient. The gradient of rounding is
     1, that of the bound is its own; there are no loss terms. The first channel is an index's lowest digit.
 
     Args:
@@ -57,7 +58,9 @@ class FiniteScalar(Quantiser):
         half, offset = (sizes - 1) * (1 + EPS) / 2, 0.5 * (1 - sizes % 2)
         self.register_buffer("scale", half, persistent=False)
         self.register_buffer("offset", offset, persistent=False)
-        self.register_buffer("shift", torch.atanh(offset / half), persistent=False)
+        # Two levels' bound has y(0) = 0 only where it is flat: theirs is divided at 0 instead.
+        shift = torch.atanh(offset / half).masked_fill(sizes == 2, 0)
+        self.register_buffer("shift", shift, persistent=False)
 
     def bound(self, rows: Tensor) -> Tensor:
         """y of rows (..., D), in units of levels."""

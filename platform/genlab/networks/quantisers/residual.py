@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genlab.core import require
+from genlab.core import full_precision, require
 from genlab.networks.quantisers.quantiser import Quantised, Quantiser, straight_through
 
 
@@ -19,7 +19,7 @@ class ResidualQuantiser(Quantiser):
         quantisers: q_1..q_M, of equal dimension and number of codes, of one index per position each.
 
     Raises:
-        UserError: there are none, or they differ.
+        UserError: there are fewer than two, or they differ.
 
     Source: Lee et al. 2022, "Autoregressive image generation using residual quantization", eq. 3-8;
     Zeghidour et al. 2021 (SoundStream), algorithm 1.
@@ -32,7 +32,8 @@ class ResidualQuantiser(Quantiser):
 
     def __init__(self, quantisers: Sequence[Quantiser]):
         super().__init__()
-        require(len(quantisers) >= 1, "quantisers", "none", "at least one", "give for example two")
+        few = f"{len(quantisers)} of them"
+        require(len(quantisers) >= 2, "quantisers", few, "at least two", "use that one itself, or none")
         kinds = {(q.dim, q.num_codes, q.depth) for q in quantisers}
         ok = len(kinds) == 1 and quantisers[0].depth == 1
         expected = "equal dim and num_codes, and depth 1"
@@ -45,7 +46,7 @@ class ResidualQuantiser(Quantiser):
             indices = quantiser.nearest(left)
             return indices, quantiser.codes(indices)
 
-        return torch.stack(self._walk(rows, quantise), dim=-1)
+        return torch.stack(self._walk(full_precision(rows), quantise), dim=-1)
 
     def codes(self, indices: Tensor) -> Tensor:
         """The sum of the quantisers' codes; of indices (..., m) with m < depth, of the first m quantisers."""
@@ -57,10 +58,11 @@ class ResidualQuantiser(Quantiser):
             answer = quantiser.quantise(left)
             return answer, answer.z_q.detach()
 
-        answers = self._walk(rows, quantise)
+        # In full precision, or late quantisers would learn what rounding left of the first ones' codes.
+        answers = self._walk(full_precision(rows), quantise)
         indices = torch.stack([a.indices for a in answers], dim=-1)
         terms = [sum(term) for term in list(zip(*answers, strict=True))[2:]]
-        z_q = sum(a.z_q.detach() for a in answers)
+        z_q = sum(a.z_q.detach() for a in answers).to(rows.dtype)
         return Quantised(straight_through(rows, z_q), indices, *terms)
 
     def _walk(self, rows: Tensor, quantise: Callable[[Quantiser, Tensor], tuple[Any, Tensor]]) -> list[Any]:

@@ -1,5 +1,6 @@
 """Vector quantisation with a learned codebook."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -105,6 +106,15 @@ class VectorQuantiser(Quantiser):
         if self.training:
             self._learn(flat, found)
         return answer
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "VectorQuantiser":
+        """To another device or precision, but averages never to half: it would not resolve a step's change."""
+        averages = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, x in averages.items():
+            if self._buffers[name].dtype in (torch.bfloat16, torch.float16):
+                self._buffers[name] = x.to(self._buffers[name].device)
+        return self
 
     @torch.no_grad()
     def _start(self, rows: Tensor) -> None:
