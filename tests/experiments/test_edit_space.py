@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
 from genlab.core import Condition, DataSpec, Frozen, HasScaledLatents, ModalitySpec, UserError
+from genlab.data import Digits, TwoResolutions
 from genlab.experiments.edit_space import edit_space, narrowing
 from genlab.experiments.editing import about_edit, draw_edited
 from genlab.experiments.editors import editor_of
@@ -209,6 +210,10 @@ def test_low_resolution_images_are_made_as_the_data_are_and_of_what_is_known_alo
         torch.testing.assert_close(rows @ large @ rows.T, wanted)
     space, x = edit_space(cascade().model), torch.randn(2, 1, 8, 8)
     assert not space.enlarged
+    for size, small, grown in ((32, 8, True), (8, 4, False), (32, 16, False)):
+        other = edit_space(cascade().model)
+        other.cascade.spec = TwoResolutions(Digits(), size=size, low_resolution=small).spec
+        assert other.enlarged == grown
     other = x.where(~LOWER, torch.tensor(0.9))
     (mine, missing), (theirs, _) = (space.lowered(image, LOWER) for image in (x, other))
     assert missing[0].all(1).tolist() == [False, False, True, True]

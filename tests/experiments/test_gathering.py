@@ -51,7 +51,7 @@ def test_all_that_a_capability_does_with_weights_gathers_them():
         p for p in vars(capabilities).values() if getattr(p, "_is_protocol", False) and p is not Protocol
     ]
     names = {name for p in protocols for name, part in vars(p).items() if isfunction(part) and name[0] != "_"}
-    told = {"sampling_protocol", "corruption_protocol", "averaged_modules"}
+    told = {"sampling_protocol", "corruption_protocol", "averaged_modules", "enlarging"}
     before_training = {"take_encoder", "start"}
     of_shards = {"force_weights"}  # whose rows are whole
     assert names - told - before_training - of_shards - {"losses", "corrupt"} <= set(METHODS)

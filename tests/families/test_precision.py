@@ -13,6 +13,7 @@ from genlab.networks import (
     DCGANCritic,
     DCGANGenerator,
     FiniteScalar,
+    HierarchicalQuantiser,
     LadderDecoder,
     LadderEncoder,
     LookupFree,
@@ -54,6 +55,9 @@ FAMILIES = {
     ),
     "finite scalar": lambda: VQVAE(SPEC, quantiser=FiniteScalar([4, 4, 4, 4]), **ENDS),
     "lookup-free": lambda: VQVAE(SPEC, quantiser=LookupFree(4), **ENDS),
+    "hierarchical vq": lambda: VQVAE(
+        SPEC, quantiser=HierarchicalQuantiser([VectorQuantiser(4, 8) for _ in range(2)], 8), **ENDS
+    ),
     "vqgan": lambda: VQGAN(
         SPEC, quantiser=VectorQuantiser(4, 8), critic=partial(PatchCritic, channels=[8]), **ENDS
     ),

@@ -69,6 +69,12 @@ def test_processes_that_share_a_batch_weigh_alike(monkeypatch):
     assert seen == [2]
 
 
+def test_a_critic_sees_classes_that_samples_cannot_be_asked_for_by():
+    model, x = make(), next(Digits(limit=8).batches("train"))
+    assert model.conditions == ()
+    assert torch.equal(model.batch_parts(x)[1].label, x["label"])
+
+
 def test_the_critics_turn_learns_no_codes_and_begins_when_asked():
     model, x = make(critic_start=5).train(), images()
     model.through(x)

@@ -170,6 +170,7 @@ def test_a_classifier_takes_the_place_of_the_label_alone():
     ClassifierGuidance(ExactClassifier(path), 3.0)(told)(
         x_t, t, Condition(label=LABELS.label, vector=torch.zeros(15, 2))
     )
+    ClassifierGuidance(ExactClassifier(path), 3.0)(told)(x_t, t, Condition())  # asked for nothing
     assert not seen[0].kept("label").any()
     assert seen[0].kept("vector").all()
 

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
+from genlab.core import Frozen
 from genlab.objectives import DenoiserObjective
 
 
@@ -28,7 +29,9 @@ class Compile(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
-        parts = [part for module in pl_module.modules() for part in (module, *vars(module).values())]
+        frozen = {m for f in pl_module.modules() if isinstance(f, Frozen) for m in f.modules()}
+        free = (module for module in pl_module.modules() if module not in frozen)
+        parts = [part for module in free for part in (module, *vars(module).values())]
         twice = [type(part).__name__ for part in parts if getattr(part, "differentiates_twice", False)]
         if twice:
             rank_zero_warn(f"{twice[0]} differentiates its network twice: it is not compiled")

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from genlab.core.codebooks import Codebooks
 from genlab.core.condition import Condition
-from genlab.core.frozen import Frozen
 from genlab.core.random import RandomStreams
 from genlab.core.spec import DataSpec
 
@@ -130,13 +129,7 @@ class HasScaledLatents(Protocol):
 
 @runtime_checkable
 class CanEnlarge(Protocol):
-    """Models data given low-resolution images of them, which it has another model for.
-
-    Attributes:
-        base: the model of the low-resolution images.
-    """
-
-    base: Frozen
+    """Models data given low-resolution images of them, for which it has a frozen model as its part `base`."""
 
     def enlarging(self, low: Tensor, label: Tensor | None, rng: RandomStreams) -> Condition:
         """What its part is conditioned on, to enlarge images (B, C, h, w) of classes (B,), by rng's noise."""

@@ -58,9 +58,14 @@ class Frozen(nn.Module):
 
 
 def digest_of(model: nn.Module) -> str:
-    """A short hash of a model's weights and buffers, by name and value."""
+    """A short hash of a model's weights and buffers, by name and value, but for a quantiser's levels.
+
+    These stand in the config, and earlier states do not hold them.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for name, x in sorted(model.state_dict().items()):
+        if name.rsplit(".", 1)[-1] == "levels":
+            continue
         digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
         digest.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

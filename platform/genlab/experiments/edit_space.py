@@ -76,9 +76,13 @@ class EditSpace:
 
     @property
     def enlarged(self) -> bool:
-        """Whether images are low-resolution ones, of the data's own levels, enlarged, rather than these reduced."""
+        """Whether images are low-resolution ones enlarged, rather than these reduced, as far as levels tell.
+
+        What is resized has 256, so that the data's own are known by another number. Of data that have 256 themselves,
+        and where both are resized, images count as reduced.
+        """
         spec = self.cascade.spec
-        return spec["low_resolution"].num_levels != spec[spec.data].num_levels
+        return spec["low_resolution"].num_levels not in (256, spec[spec.data].num_levels)
 
     def condition(self, low: Tensor | None, label: Tensor | None, rng: RandomStreams) -> Condition | None:
         """The denoiser's, of low-resolution images, where it sees any, and classes; the same noise each time."""

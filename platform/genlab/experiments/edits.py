@@ -96,7 +96,7 @@ def needs_label(model: nn.Module) -> bool:
     space = check_editable(model)
     dropout = space.part.label_dropout
     drops = dropout.get("label", 0) if isinstance(dropout, dict) else dropout
-    needs = "label" in space.part.conditions and not drops > 0
+    needs = "label" in space.part.learned_conditions and not drops > 0
     return needs or (space.base is not None and needs_label(space.base))
 
 

@@ -43,7 +43,6 @@ CODING = (
     "denoise",
     "to_scaled",
     "from_scaled",
-    "enlarging",
 )
 MEASURES = ("kl_per_dimension", "rate")
 METHODS = (*STEPS, *SAMPLING, *CODING, *MEASURES)

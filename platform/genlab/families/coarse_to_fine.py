@@ -39,7 +39,7 @@ class CoarseToFine(GenerativeModel):
 
     Raises:
         UserError: tokens that are no sequence of grids; a level's family that lacks a capability, does not read
-            the coarser tokens, or has an optimiser or a schedule of its own.
+            the coarser tokens or loses them in training, or has an optimiser or a schedule of its own.
 
     Source: Razavi et al. 2019, "Generating diverse high-fidelity images with VQ-VAE-2", section 3.2, algorithm 2.
     """

@@ -71,7 +71,9 @@ class TwoStage(OnePart):
         prefix = "first_stage."
         theirs = {k: tuple(x.shape) for k, x in checkpoint["state_dict"].items() if k.startswith(prefix)}
         mine = {k: tuple(x.shape) for k, x in self.state_dict().items() if k.startswith(prefix)}
-        other = next((k for k in {**mine, **theirs} if mine.get(k) != theirs.get(k)), None)
+        # Levels of a quantiser, which earlier checkpoints do not hold, are compared where they are loaded.
+        names = [k for k in {**mine, **theirs} if not k.endswith(".levels")]
+        other = next((k for k in names if mine.get(k) != theirs.get(k)), None)
         if other is not None:
             got = f"a first stage with {other.removeprefix(prefix)} {mine.get(other, 'missing')}"
             remedy = "name the first stage that it was trained on, or begin a new run"

@@ -81,6 +81,11 @@ class VQGAN(Alternating, QuantisedAutoencoder):
         self.adversarial = adversarial or AdversarialObjective(Hinge())
         self.weight, self.critic_start = weight, critic_start
 
+    @property
+    def learned_conditions(self) -> tuple[str, ...]:
+        """The critic's: samples can be asked for by none."""
+        return ("label",) if self.spec.num_classes > 0 else ()
+
     def critic_loss(self, x: Tensor, condition: Condition | None, step: int) -> Loss:
         if step < self.critic_start:
             # Gradients of zero: the optimiser's step counts, which checkpoints hold, go on with the batches.

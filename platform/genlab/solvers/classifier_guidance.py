@@ -32,7 +32,7 @@ class ClassifierGuidance(Guidance):
     Args:
         classifier: with the path on which it was trained; in a config, a `Frozen` that names its run.
         scale: of the gradient, the paper's s.
-        conditional: whether the denoiser, too, is given the condition; it must be where the denoiser is under guidance
+        conditional: whether the denoiser, too, is given the class; it must be where the denoiser is under guidance
             by the condition itself, classifier-free for example.
 
     Raises:
@@ -70,7 +70,7 @@ class ClassifierGuidance(Guidance):
         return replace(estimate, x_0=x_0, eps=estimate.eps - sigma * gradient)
 
     def unguided(self, denoiser: Denoises, x_t: Tensor, t: Tensor, condition: Condition | None) -> Estimate:
-        if condition is not None and not self.conditional:
+        if not self.conditional and condition is not None and condition.label is not None:
             condition = condition.null("label")
         return denoiser(x_t, t, condition)
 

@@ -96,7 +96,7 @@ def require_same_levels(quantiser: FiniteScalar, state: dict[str, Tensor], prefi
     Raises:
         UserError: naming both.
     """
-    ours = quantiser.levels
-    theirs = state.setdefault(f"{prefix}levels", ours)  # earlier states do not hold them
+    ours, name = quantiser.levels, f"{prefix}levels"
+    theirs = state.setdefault(name, ours)  # earlier states do not hold them
     expected, remedy = f"{theirs.tolist()} as in the checkpoint", "use these, or begin a new run"
     require(torch.equal(theirs.to(ours), ours), "levels", ours.tolist(), expected, remedy)

@@ -134,5 +134,5 @@ class HierarchicalQuantiser(MapQuantiser):
         return self.into[m](h if s is None else torch.cat([h, s], dim=1))
 
     def _joined(self, m: int, s: Tensor | None, e: Tensor) -> Tensor:
-        own = self.out[m](e)
+        own = self.out[m](e.to(self.out[m].weight.dtype))  # codes may be of higher precision
         return own if s is None else s + own
