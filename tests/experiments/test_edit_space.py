@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
-from genlab.core import Condition, DataSpec, Frozen, HasScaledLatents, ModalitySpec, UserError
+from genlab.core import Condition, DataSpec, Frozen, HasScaledLatents, ModalitySpec, UserError, WorkError
 from genlab.data import Digits, TwoResolutions
 from genlab.experiments.edit_space import edit_space, narrowing
 from genlab.experiments.editing import about_edit, draw_edited
@@ -221,6 +221,12 @@ def test_low_resolution_images_are_made_as_the_data_are_and_of_what_is_known_alo
     torch.testing.assert_close(
         space.lowered(torch.ones(1, 1, 8, 8), LOWER)[0][:, :, :2], torch.ones(1, 1, 2, 4)
     )
+
+
+def test_edits_that_are_no_numbers_are_refused():
+    x = images(3).where(torch.arange(3).view(3, 1, 1, 1) != 1, torch.tensor(torch.nan))
+    with pytest.raises(WorkError, match="1 of samples 0 to 2 are not finite"):
+        edited(loaded(), Edit("from", x, strength=0.2))
 
 
 def test_a_cascade_of_what_has_no_denoiser_is_refused():

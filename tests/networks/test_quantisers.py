@@ -306,6 +306,10 @@ def test_vector_quantisation_is_the_peers():
         (lambda: VectorQuantiser(4, 0), "num_codes: got 0"),
         (lambda: VectorQuantiser(4, learning="sgd"), "learning: got 'sgd'"),
         (
+            lambda: ResidualQuantiser([VectorQuantiser(4)]),
+            "quantisers: got '1 of them', expected at least two",
+        ),
+        (
             lambda: ResidualQuantiser([VectorQuantiser(4), VectorQuantiser(5)]),
             "quantisers: got .* expected equal",
         ),

@@ -13,10 +13,8 @@ from genlab.experiments.world import ALONE, World
 from genlab.metrics.disentanglement import DISENTANGLEMENT, code_metric
 
 Rows = dict[str, dict[str, Any]]
-WIDE, OF_NARROW = (
-    64,
-    "dci",
-)  # dimensions, beyond which its forests, which choose among all of them, take minutes
+OF_NARROW = "dci"  # its forests choose among all dimensions: minutes beyond
+WIDE = 64
 
 
 def chosen_codes(loaded: Loaded, request: Request) -> tuple[list[str], dict[str, str]]:

@@ -68,9 +68,8 @@ def held(part: nn.Module) -> Callable[..., Tensor]:
 
     def call(*inputs: object) -> Tensor:
         if any(isinstance(module, FSDPModule) for module in part.modules()):
-            with _without_gradients(
-                part
-            ):  # sharded weights are put together where the part is called by itself
+            # Sharded weights are put together where the part is called by itself.
+            with _without_gradients(part):
                 return part(*inputs)
         return functional_call(part, {name: p.detach() for name, p in part.named_parameters()}, inputs)
 
